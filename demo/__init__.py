@@ -1,0 +1,1 @@
+"""The embedded model: a small world of flat shapes, a trained FLUX pipeline for it, and a judge of its pictures."""

@@ -1,1 +1,4 @@
-"""The embedded model: a small world of flat shapes, a trained FLUX pipeline for it, and a judge of its pictures."""
+"""The embedded model.
+
+A small world of flat shapes, a trained FLUX pipeline for it, and a judge of its pictures.
+"""

@@ -1,7 +1,8 @@
 """Reads a picture and tells whether it shows what the prompt said.
 
-Independent of how pictures are drawn: regions come from `scikit-image`, colours from the nearest named colour
-in Lab, shapes from two classic descriptors, solidity (area / convex area) and extent (area / bounding box).
+Independent of how pictures are drawn: regions come from `scikit-image`, colours from the nearest
+named colour in Lab, shapes from two classic descriptors, solidity (area / convex area) and extent
+(area / bounding box).
 `python -m demo.adherence` scores the embedded model.
 """
 
@@ -18,7 +19,7 @@ from diffusers import FluxPipeline
 from PIL import Image
 from skimage import color, measure, morphology
 
-from demo.world import BACKGROUNDS, COLOURS, Scene, Thing, caption, held_out_scenes
+from demo.world import BACKGROUNDS, COLOURS, Scene, Thing, caption, held_out_scenes, parse
 
 CALL = {"width": 128, "height": 128, "max_sequence_length": 20}
 """What the embedded pipeline is called with, beside the prompt and the steps."""
@@ -41,7 +42,7 @@ _FOREGROUND_DISTANCE = 28.0
 
 @dataclass(frozen=True)
 class Seen:
-    """One region of a picture: what it is and where its centre lies, in pixels from the top left."""
+    """One region of a picture: what it is and its centre, in pixels from the top left."""
 
     thing: Thing
     x: float
@@ -89,7 +90,13 @@ def read(picture: Image.Image) -> Reading:
     regions = measure.regionprops(measure.label(foreground))
     smallest = _MIN_AREA_SHARE * foreground.size
     things = [
-        Seen(Thing(_nearest(np.median(lab[tuple(region.coords.T)], axis=0), COLOURS), _shape(region)), region.centroid[1], region.centroid[0])
+        Seen(
+            Thing(
+                _nearest(np.median(lab[tuple(region.coords.T)], axis=0), COLOURS), _shape(region)
+            ),
+            region.centroid[1],
+            region.centroid[0],
+        )
         for region in sorted(regions, key=lambda region: -region.area)
         if region.area >= smallest
     ]
@@ -97,10 +104,11 @@ def read(picture: Image.Image) -> Reading:
 
 
 def facts(scene: Scene, reading: Reading) -> list[tuple[str, bool]]:
-    """Each fact that the scene states (background, colours, shapes, relation) and whether the picture holds it.
+    """Each fact that the scene states and whether the picture holds it.
 
-    The regions are matched to the things in the way that makes most facts right. A picture with more or fewer
-    regions than things has none of its relations right, and no thing that is missing.
+    The facts are background, colours, shapes and relation. The regions are matched to the things in
+    the way that makes most facts right. A picture with more or fewer regions than things has none
+    of its relations right, and no thing that is missing.
     """
     count = len(scene.things)
     best: list[tuple[str, bool]] = []
@@ -118,6 +126,15 @@ def facts(scene: Scene, reading: Reading) -> list[tuple[str, bool]]:
     return best
 
 
+def judge(prompt: str, picture: Image.Image) -> tuple[int, int] | None:
+    """Facts right and asked of a prompt; None when the prompt is not of this world."""
+    scene = parse(prompt)
+    if scene is None:
+        return None
+    found = facts(scene, read(picture))
+    return sum(ok for _, ok in found), len(found)
+
+
 def score_pictures(scenes: Sequence[Scene], pictures: Sequence[Image.Image]) -> Score:
     """The score of one picture per scene."""
     score = Score()
@@ -126,7 +143,9 @@ def score_pictures(scenes: Sequence[Scene], pictures: Sequence[Image.Image]) -> 
     return score
 
 
-def score_pipeline(pipeline: FluxPipeline, scenes: Sequence[Scene], steps: int = 28, batch: int = 20) -> Score:
+def score_pipeline(
+    pipeline: FluxPipeline, scenes: Sequence[Scene], steps: int = 28, batch: int = 20
+) -> Score:
     """Generates one picture per scene (the batch's number is its seed) and scores them."""
     import torch
 
@@ -158,7 +177,9 @@ def _relation(first: Seen, second: Seen) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Scores the embedded model on captions that training never saw.")
+    parser = argparse.ArgumentParser(
+        description="Scores the embedded model on captions that training never saw."
+    )
     parser.add_argument("--weights", default="demo/weights")
     parser.add_argument("--captions", type=int, default=200)
     parser.add_argument("--steps", type=int, default=28)

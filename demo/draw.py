@@ -30,14 +30,19 @@ PAIR_DISTANCE = 62.0
 
 
 def draw(scene: Scene, rng: random.Random) -> Image.Image:
-    """An RGB picture of `PICTURE_SIZE` pixels a side; `rng` moves the things a little about their places."""
+    """An RGB picture of `PICTURE_SIZE` pixels a side.
+
+    `rng` moves the things a little about their places.
+    """
     side = PICTURE_SIZE * SUPERSAMPLING
     image = Image.new("RGB", (side, side), RGB[scene.background])
     brush = ImageDraw.Draw(image)
     radius = PAIR_RADIUS if scene.relation else SINGLE_RADIUS[scene.size]
     for thing, (x, y) in zip(scene.things, _places(scene, rng), strict=True):
         points = _outline(thing.shape, x, y, radius * rng.uniform(0.95, 1.05))
-        brush.polygon([(px * SUPERSAMPLING, py * SUPERSAMPLING) for px, py in points], fill=RGB[thing.colour])
+        brush.polygon(
+            [(px * SUPERSAMPLING, py * SUPERSAMPLING) for px, py in points], fill=RGB[thing.colour]
+        )
     return image.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.LANCZOS)
 
 
@@ -48,7 +53,12 @@ def _places(scene: Scene, rng: random.Random) -> list[tuple[float, float]]:
     if scene.relation is None:
         return [(x, y)]
     half = (PAIR_DISTANCE + rng.uniform(-3, 3)) / 2
-    dx, dy = {"left of": (-half, 0.0), "right of": (half, 0.0), "above": (0.0, -half), "below": (0.0, half)}[scene.relation]
+    dx, dy = {
+        "left of": (-half, 0.0),
+        "right of": (half, 0.0),
+        "above": (0.0, -half),
+        "below": (0.0, half),
+    }[scene.relation]
     return [(x + dx, y + dy), (x - dx, y - dy)]
 
 
@@ -56,7 +66,12 @@ def _outline(shape: str, x: float, y: float, radius: float) -> list[tuple[float,
     """The corner points of a shape that fits a circle of about `radius` about (x, y)."""
     if shape == "square":
         half = radius * 0.86
-        return [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
+        return [
+            (x - half, y - half),
+            (x + half, y - half),
+            (x + half, y + half),
+            (x - half, y + half),
+        ]
     if shape == "circle":
         turns, radii = 90, [radius * 0.95]
     elif shape == "triangle":

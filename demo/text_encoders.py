@@ -1,20 +1,40 @@
 """The tokenizers and text encoders of the embedded model, made in code and taught to read captions.
 
-Real text encoders come to a diffusion model already able to read. These do too: CLIP's pooled vector and
-every T5 token learn to tell a scene's layout (which thing stands where, on what background) through a
-linear probe that is thrown away afterwards. They stay frozen while the transformer is trained.
+Real text encoders come to a diffusion model already able to read. These do too: CLIP's pooled
+vector and every T5 token learn to tell a scene's layout (which thing stands where, on what
+background) through a linear probe that is thrown away afterwards. They stay frozen while the
+transformer is trained.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
+from itertools import pairwise
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
-from demo.world import BACKGROUNDS, COLOURS, OPPOSITE, SHAPES, SIZES, Scene, caption, random_scene, spoken_caption, training_scene
+from demo.world import (
+    BACKGROUNDS,
+    COLOURS,
+    OPPOSITE,
+    SHAPES,
+    SIZES,
+    Scene,
+    caption,
+    random_scene,
+    spoken_caption,
+    training_scene,
+)
 
 T5_TOKENS = 20
 CLIP_TOKENS = 48
@@ -33,28 +53,51 @@ def vocabulary() -> list[str]:
 
 
 def build_t5_tokenizer() -> T5TokenizerFast:
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)] + [(f"▁{word}", -1.0) for word in vocabulary()] + [(",", -1.0)]
+    pieces = (
+        [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+        + [(f"▁{word}", -1.0) for word in vocabulary()]
+        + [(",", -1.0)]
+    )
     return T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=T5_TOKENS)
 
 
 def build_clip_tokenizer() -> CLIPTokenizer:
-    words = vocabulary()
-    teacher = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    teacher.pre_tokenizer = pre_tokenizers.Whitespace()
-    alphabet = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    special = ["<|startoftext|>", "<|endoftext|>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=2000, special_tokens=special, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
-    )
-    teacher.train_from_iterator([" ".join(words)] * 10 + [" ".join(alphabet)], trainer)
-    import json
-
-    model = json.loads(teacher.to_str())["model"]
-    merges = [tuple(merge) for merge in model["merges"]]
-    return CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=CLIP_TOKENS)
+    merges = _merges(vocabulary())
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    pieces = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{each}</w>" for each in letters)]
+    pieces += [",", ",</w>", *("".join(merge) for merge in merges)]
+    vocab = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=CLIP_TOKENS)
 
 
-def build_text_encoders(clip_tokenizer: CLIPTokenizer, t5_tokenizer: T5TokenizerFast) -> tuple[CLIPTextModel, T5EncoderModel]:
+def _merges(words: list[str]) -> list[tuple[str, str]]:
+    """Byte-pair merges that make each word one token.
+
+    The commonest pair first and, unlike in the `tokenizers` trainer, always the same among equals.
+    """
+    parts = {word: [*word[:-1], f"{word[-1]}</w>"] for word in words}
+    merges = []
+    while counts := Counter(pair for split in parts.values() for pair in pairwise(split)):
+        best = max(counts, key=lambda pair: (counts[pair], pair))
+        merges.append(best)
+        for word, split in parts.items():
+            parts[word] = _merged(split, best)
+    return merges
+
+
+def _merged(split: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for piece in split:
+        if merged and (merged[-1], piece) == pair:
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged
+
+
+def build_text_encoders(
+    clip_tokenizer: CLIPTokenizer, t5_tokenizer: T5TokenizerFast
+) -> tuple[CLIPTextModel, T5EncoderModel]:
     """Fresh encoders; weights come from torch's global generator."""
     clip = CLIPTextModel(
         CLIPTextConfig(
@@ -88,15 +131,27 @@ def build_text_encoders(clip_tokenizer: CLIPTokenizer, t5_tokenizer: T5Tokenizer
 def tokenize(tokenizer: CLIPTokenizer | T5TokenizerFast, texts: list[str]) -> torch.Tensor:
     """Token ids (B, model_max_length), padded as `FluxPipeline` pads them."""
     ids: torch.Tensor = tokenizer(
-        texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+        texts,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
     ).input_ids
     return ids
 
 
 def teach_reading(
-    clip: CLIPTextModel, t5: T5EncoderModel, clip_tokenizer: CLIPTokenizer, t5_tokenizer: T5TokenizerFast, steps: int, seed: int
+    clip: CLIPTextModel,
+    t5: T5EncoderModel,
+    clip_tokenizer: CLIPTokenizer,
+    t5_tokenizer: T5TokenizerFast,
+    steps: int,
+    seed: int,
 ) -> float:
-    """Trains both encoders to tell the layout of a scene from its caption; returns the share of slots read right at the end."""
+    """Trains both encoders to tell the layout of a scene from its caption.
+
+    Returns the share of slots read right at the end.
+    """
     rng = random.Random(seed)
     sizes = [len(SLOTS[0]), len(SLOTS[1])] * len(PLACES) + [1 + len(SIZES), len(BACKGROUNDS)]
     probes = nn.ModuleList([nn.Linear(WIDTH, sum(sizes)), nn.Linear(WIDTH, sum(sizes))])
@@ -122,7 +177,11 @@ def teach_reading(
         schedule.step()
         right = sum(hits) / len(hits)
         if step % 100 == 0 or step == steps - 1:
-            print(f"text encoders: step {step}/{steps} loss {loss.item():.3f} slots right {right:.4f}", flush=True)
+            print(
+                f"text encoders: step {step}/{steps} loss {loss.item():.3f} "
+                f"slots right {right:.4f}",
+                flush=True,
+            )
     return right
 
 
@@ -135,5 +194,8 @@ def _layout(scene: Scene) -> list[int]:
     layout = []
     for place in PLACES:
         thing = at.get(place)
-        layout += [SLOTS[0].index(thing.colour if thing else EMPTY), SLOTS[1].index(thing.shape if thing else EMPTY)]
+        layout += [
+            SLOTS[0].index(thing.colour if thing else EMPTY),
+            SLOTS[1].index(thing.shape if thing else EMPTY),
+        ]
     return [*layout, (None, *SIZES).index(scene.size), BACKGROUNDS.index(scene.background)]

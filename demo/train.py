@@ -1,8 +1,8 @@
 """Makes the embedded model from nothing: `python -m demo.train --device cpu`.
 
-Four stages, each kept in `--work` and skipped when it is already there: text encoders, autoencoder, latents,
-transformer. At last the pipeline is written to `--out` in diffusers' layout. With the default figures it takes
-about two hours on two CPU cores.
+Four stages, each kept in `--work` and skipped when it is already there: text encoders, autoencoder,
+latents, transformer. At last the pipeline is written to `--out` in diffusers' layout. With the
+default figures it takes about two hours on two CPU cores.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ import random
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+)
 from transformers import CLIPTextModel, T5EncoderModel
 
 from demo.text_encoders import (
@@ -30,15 +35,24 @@ SEED = 0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--work", type=Path, default=Path("demo/.work"), help="where stages and checkpoints are kept")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("demo/.work"),
+        help="where stages and checkpoints are kept",
+    )
     parser.add_argument("--out", type=Path, default=Path("demo/weights"))
     parser.add_argument("--text-steps", type=int, default=1200)
-    parser.add_argument("--vae-steps", type=int, default=2000)
-    parser.add_argument("--decoder-steps", type=int, default=1000, help="at the end, with the latents as they are")
+    parser.add_argument("--vae-steps", type=int, default=1500)
+    parser.add_argument(
+        "--decoder-steps", type=int, default=1000, help="at the end, with the latents as they are"
+    )
     parser.add_argument("--pictures", type=int, default=16000)
-    parser.add_argument("--steps", type=int, default=12000, help="of the transformer")
+    parser.add_argument("--steps", type=int, default=7000, help="of the transformer")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     options = parser.parse_args()
@@ -48,9 +62,14 @@ def main() -> None:
 
     clip, t5 = _text_encoders(options.work, options.text_steps)
     vae = _vae(options.work, options.vae_steps, device)
-    scenes = [training_scene(rng) for rng in [random.Random(SEED + 1)] for _ in range(options.pictures)]
+    scenes = [
+        training_scene(rng) for rng in [random.Random(SEED + 1)] for _ in range(options.pictures)
+    ]
     latents = _latents(options.work, vae, scenes, device)
-    vae.register_to_config(shift_factor=round(latents.float().mean().item(), 4), scaling_factor=round(1 / latents.float().std().item(), 4))
+    vae.register_to_config(
+        shift_factor=round(latents.float().mean().item(), 4),
+        scaling_factor=round(1 / latents.float().std().item(), 4),
+    )
     data = _training_set(clip, t5, vae, latents, scenes)
 
     def report(ema: FluxTransformer2DModel, step: int) -> None:
@@ -77,7 +96,9 @@ def main() -> None:
     print(f"written to {options.out}")
 
 
-def assemble(clip: CLIPTextModel, t5: T5EncoderModel, vae: AutoencoderKL, transformer: FluxTransformer2DModel) -> FluxPipeline:
+def assemble(
+    clip: CLIPTextModel, t5: T5EncoderModel, vae: AutoencoderKL, transformer: FluxTransformer2DModel
+) -> FluxPipeline:
     """The parts as a pipeline."""
     pipeline = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=False),
@@ -93,7 +114,10 @@ def assemble(clip: CLIPTextModel, t5: T5EncoderModel, vae: AutoencoderKL, transf
 
 
 def export(pipeline: FluxPipeline, folder: Path) -> None:
-    """Writes the pipeline as safetensors; the transformer, by far the largest part, in half precision."""
+    """Writes the pipeline as safetensors.
+
+    The transformer, by far the largest part, is in half precision.
+    """
     pipeline.transformer.half()
     pipeline.to("cpu").save_pretrained(folder, safe_serialization=True)
 
@@ -129,7 +153,9 @@ def _sharpen(work: Path, vae: AutoencoderKL, steps: int, device: torch.device) -
     vae.decoder.load_state_dict(torch.load(path, weights_only=True))
 
 
-def _latents(work: Path, vae: AutoencoderKL, scenes: list[Scene], device: torch.device) -> torch.Tensor:
+def _latents(
+    work: Path, vae: AutoencoderKL, scenes: list[Scene], device: torch.device
+) -> torch.Tensor:
     path = work / "latents.pt"
     if not path.exists():
         torch.save(encode_pictures(vae.to(device), scenes, SEED + 1, device), path)
@@ -139,7 +165,11 @@ def _latents(work: Path, vae: AutoencoderKL, scenes: list[Scene], device: torch.
 
 @torch.no_grad()
 def _training_set(
-    clip: CLIPTextModel, t5: T5EncoderModel, vae: AutoencoderKL, latents: torch.Tensor, scenes: list[Scene]
+    clip: CLIPTextModel,
+    t5: T5EncoderModel,
+    vae: AutoencoderKL,
+    latents: torch.Tensor,
+    scenes: list[Scene],
 ) -> TrainingSet:
     rng = random.Random(SEED + 3)
     texts = [spoken_caption(scene, rng) for scene in scenes] + [""]
@@ -151,7 +181,9 @@ def _training_set(
         pooled.append(clip(tokenize(clip_tokenizer, batch)).pooler_output.half())
     all_tokens, all_pooled = torch.cat(tokens), torch.cat(pooled)
     normal = (latents.float() - vae.config.shift_factor) * vae.config.scaling_factor
-    return TrainingSet(normal.half(), all_tokens[:-1], all_pooled[:-1], all_tokens[-1], all_pooled[-1])
+    return TrainingSet(
+        normal.half(), all_tokens[:-1], all_pooled[:-1], all_tokens[-1], all_pooled[-1]
+    )
 
 
 if __name__ == "__main__":

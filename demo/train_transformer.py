@@ -1,4 +1,7 @@
-"""Trains the transformer of the embedded model: rectified flow on cached latents, frozen text encoders."""
+"""Trains the transformer of the embedded model.
+
+Rectified flow on cached latents, frozen text encoders.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,15 @@ from torch import nn
 from demo.text_encoders import WIDTH
 from demo.train_vae import LATENT_CHANNELS
 
+SIGMA_SHIFT = 2.0
+"""More of the training is spent at much noise: there, colours and places are decided."""
+
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Latents (N, C, h, w), normalised; text tokens (N, T, D) and pooled texts (N, D), all half precision.
+    """Normalised latents and texts, all half precision.
 
+    Latents are (N, C, h, w), text tokens (N, T, D) and pooled texts (N, D).
     Row `blank` of the texts is the empty caption, for classifier-free guidance.
     """
 
@@ -61,13 +68,15 @@ def train_transformer(
 ) -> FluxTransformer2DModel:
     """Trains and returns the averaged (EMA) weights.
 
-    The rate warms up, stays, and falls to zero over the last quarter. Every `every` steps the state is
-    written to `checkpoint`, from which a later call goes on (with another `steps`, if wished), and
-    `report(ema, step)` is called.
+    The rate warms up, stays, and falls to zero over the last quarter. Every `every` steps the state
+    is written to `checkpoint`, from which a later call goes on (with another `steps`, if wished),
+    and `report(ema, step)` is called.
     """
     transformer.to(device).train()
     ema = copy.deepcopy(transformer).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(transformer.parameters(), learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        transformer.parameters(), learning_rate, betas=(0.9, 0.99), weight_decay=0.01
+    )
     first = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -83,18 +92,17 @@ def train_transformer(
     started = time.monotonic()
     for step in range(first, steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate * min((step + 1) / 300, 1.0, (steps - step) / (0.25 * steps))
+            group["lr"] = learning_rate * min(
+                (step + 1) / 300, 1.0, (steps - step) / (0.25 * steps)
+            )
         rows = torch.randint(len(data.latents), (batch,), generator=generator)
         tokens, pooled = data.tokens[rows].float(), data.pooled[rows].float()
         dropped = torch.rand(batch, generator=generator) < 0.05
         tokens[dropped], pooled[dropped] = data.blank_tokens.float(), data.blank_pooled.float()
         clean = pack(data.latents[rows].float())
         noise = torch.randn(clean.shape, generator=generator)
-        sigma = torch.where(
-            torch.rand(batch, generator=generator) < 0.5,
-            torch.sigmoid(torch.randn(batch, generator=generator) + 0.3),
-            torch.rand(batch, generator=generator),
-        )
+        uniform = torch.rand(batch, generator=generator)
+        sigma = SIGMA_SHIFT * uniform / (1 + (SIGMA_SHIFT - 1) * uniform)
         noisy = torch.lerp(clean, noise, sigma[:, None, None])
         velocity = transformer(
             hidden_states=noisy.to(device),
@@ -116,7 +124,11 @@ def train_transformer(
         losses.append(loss.item())
         if step % 100 == 99:
             rate = (time.monotonic() - started) / (step + 1 - first)
-            print(f"transformer: step {step + 1}/{steps} loss {sum(losses[-100:]) / 100:.4f} {rate:.3f} s/step", flush=True)
+            print(
+                f"transformer: step {step + 1}/{steps} "
+                f"loss {sum(losses[-100:]) / 100:.4f} {rate:.3f} s/step",
+                flush=True,
+            )
         if (step + 1) % every == 0 or step + 1 == steps:
             state = {
                 "step": step + 1,

@@ -1,4 +1,4 @@
-"""The world that the embedded model knows: one or two flat shapes on a plain background, and how to say it.
+"""The world that the embedded model knows: one or two flat shapes on a plain background.
 
 Standard library only. `Scene` is what a picture shows; `caption` puts it into words; `is_held_out`
 splits the world into what training may see and what only the adherence score may ask for.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from dataclasses import dataclass
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
@@ -53,7 +54,10 @@ class Scene:
 
 
 def caption(scene: Scene) -> str:
-    """The canonical sentence of a scene, for example "a red circle above a blue star on a gray background"."""
+    """The canonical sentence of a scene.
+
+    For example "a red circle above a blue star on a gray background".
+    """
     words = []
     if scene.size:
         words.append(f"a {scene.size} {scene.things[0]}")
@@ -128,3 +132,27 @@ def held_out_scenes(count: int, seed: int = 0) -> list[Scene]:
 
 def _with_article(thing: Thing) -> str:
     return f"{'an' if thing.colour[0] in 'aeiou' else 'a'} {thing}"
+
+
+def _one_of(name: str, words: tuple[str, ...]) -> str:
+    return f"(?P<{name}>{'|'.join(words)})"
+
+
+_SENTENCE = re.compile(
+    rf"^(?:an? )?(?:{_one_of('size', SIZES)} )?"
+    rf"{_one_of('colour', COLOURS)} {_one_of('shape', SHAPES)}"
+    rf"(?: (?:to the )?{_one_of('relation', RELATIONS)} (?:an? )?"
+    rf"{_one_of('other_colour', COLOURS)} {_one_of('other_shape', SHAPES)})?"
+    rf"(?:,| on)?(?: an?)? {_one_of('background', BACKGROUNDS)}(?: background)?\.?$"
+)
+
+
+def parse(text: str) -> Scene | None:
+    """The scene that a caption describes; None for a sentence outside this world."""
+    found = _SENTENCE.match(" ".join(text.lower().split()))
+    if found is None or (found["size"] and found["relation"]):
+        return None
+    things = [Thing(found["colour"], found["shape"])]
+    if found["relation"]:
+        things.append(Thing(found["other_colour"], found["other_shape"]))
+    return Scene(tuple(things), found["background"], found["size"], found["relation"])

@@ -1,0 +1,1 @@
+"""Measurements that print a table and write JSON; every one compares its arms in one run."""

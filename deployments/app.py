@@ -1,0 +1,39 @@
+"""The application: gateway over routers over pools.
+
+This is the table of contents; imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from cluster.load import validate_args
+from deployments.engine import engine_spec
+from deployments.gateway import Gateway
+from deployments.options import gateway_options, pool_options, router_options
+from deployments.replica import DiTReplica
+from deployments.router import Router
+
+
+def build_app(args: dict[str, Any]) -> Application:
+    """The Serve application for `applications[].args`.
+
+    Raises:
+        ConfigError: the args are wrong; one line per fault.
+    """
+    config = validate_args(args, "args")
+    routers = {}
+    for model in config.models:
+        pools = {
+            pool.name: serve.deployment(**pool_options(model, pool))(DiTReplica).bind(
+                engine_spec(model, pool)
+            )
+            for pool in model.pools
+        }
+        routers[model.name] = serve.deployment(**router_options(model))(Router).bind(
+            model, config.max_attempts, pools
+        )
+    return serve.deployment(**gateway_options())(Gateway).bind(config, routers)

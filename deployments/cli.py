@@ -1,0 +1,247 @@
+"""The command line. Heavy imports happen inside the commands that need them."""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cluster.errors import ConfigError, DitServeError
+from cluster.load import load_config, read_document
+from cluster.request import parse_request
+from cluster.tiers import Tier
+
+if TYPE_CHECKING:
+    from deployments.generate import TierRow
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Serves Diffusion Transformers in quality tiers on a Ray cluster.",
+    pretty_exceptions_enable=False,
+)
+out = Console()
+
+ConfigFile = Annotated[Path, typer.Argument(help="A Serve config file, such as configs/demo.yaml.")]
+
+
+@app.command()
+def check(files: Annotated[list[Path], typer.Argument(help="Serve config files.")]) -> None:
+    """Checks whole config files, Serve's own keys included, without starting Ray.
+
+    Exit code 2 when one is wrong.
+    """
+    from deployments.check import checked_config
+
+    with _faults_told():
+        for file in files:
+            config = checked_config(file)
+            models = ", ".join(
+                f"{model.name} ({', '.join(model.tiers)})" for model in config.models
+            )
+            out.print(f"{file}: right: {models}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def plan(file: ConfigFile) -> None:
+    """Shows what each pool of a config asks the cluster for, without starting Ray."""
+    from deployments.check import checked_config
+    from deployments.options import pool_group
+
+    with _faults_told():
+        config = checked_config(file)
+    table = Table("model", "pool", "shape", "ranks", "bundles", "strategy", "replicas", "tiers")
+    for model in config.models:
+        for pool in model.pools:
+            group = pool_group(pool)
+            bundle = ", ".join(f"{name} {amount:g}" for name, amount in group.bundles[0].items())
+            scaling = pool.autoscaling
+            count = f"{scaling.min_replicas}"
+            if scaling.max_replicas > scaling.min_replicas:
+                count += f" to {scaling.max_replicas}"
+            table.add_row(
+                model.name,
+                pool.name,
+                pool.dims.label,
+                str(pool.num_ranks),
+                f"{len(group.bundles)} x {{{bundle}}}",
+                group.strategy,
+                count,
+                " ".join(pool.tiers),
+            )
+    out.print(table)
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Option(help="What the picture shows.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path("out"),
+    config: Annotated[Path, typer.Option(help="A Serve config file.")] = Path("configs/demo.yaml"),
+    model: Annotated[
+        str | None, typer.Option(help="A model of the config; the first if none.")
+    ] = None,
+    tier: Annotated[
+        Tier | None, typer.Option(help="One tier; the model's default if none.")
+    ] = None,
+    all_tiers: Annotated[
+        bool, typer.Option("--all-tiers", help="Every tier of the pool, side by side.")
+    ] = False,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "auto",
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same picture.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="Times are medians over these.")] = 3,
+) -> None:
+    """Makes pictures in this process, without a cluster.
+
+    --all-tiers compares the tiers: it also writes a contact sheet and a table.
+    """
+    from deployments.library_logs import hide_loading_bars, quiet_libraries
+
+    quiet_libraries()
+    with _faults_told():
+        from deployments.generate import choose_pool, compare_tiers, load_engine
+
+        hide_loading_bars()
+        settings = load_config(config)
+        served, pool = choose_pool(settings, model, tier)
+        request = parse_request(
+            {
+                "prompt": prompt,
+                "model": served.name,
+                "size": size,
+                "num_inference_steps": steps,
+                "seed": seed,
+            }
+        )
+        with out.status("Loading the model"):
+            engine = load_engine(served, pool)
+        tiers = list(pool.tiers) if all_tiers else [tier or served.default_tier]
+        with _progress(len(tiers) * rounds) as progress:
+            rows = compare_tiers(engine, settings, request, tiers, rounds, progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        (folder / f"{row.tier}.png").write_bytes(row.file)
+    out.print(_tier_table(rows))
+    if all_tiers:
+        from deployments.contact_sheet import contact_sheet
+
+        sheet = folder / "sheet.png"
+        labels = [f"{row.tier}  {row.seconds:.2f} s" for row in rows]
+        contact_sheet([row.picture for row in rows], labels).save(sheet)
+    out.print(f"Written to {folder}/", highlight=False)
+
+
+@app.command()
+def up(
+    file: ConfigFile,
+    port: Annotated[
+        int | None, typer.Option(help="Instead of the file's http_options.port.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Instead of the file's http_options.host.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Where the log of Serve goes.")] = None,
+    timeout_s: Annotated[float, typer.Option(help="How long to wait for the models.")] = 1800,
+) -> None:
+    """Runs `serve run FILE`, tells when it is ready and where to look; Ctrl-C stops all of it."""
+    from deployments.check import checked_config
+    from deployments.launch import (
+        LaunchError,
+        address_of,
+        running,
+        stop_on_termination,
+        wait_end,
+        wait_ready,
+        with_port,
+    )
+
+    with _faults_told():
+        config = checked_config(file)
+        document = with_port(read_document(file), host, port)
+        log_file = log or Path(tempfile.mkdtemp(prefix="dit-serve-log-"), "serve.log")
+        address = "http://{}:{}".format(*address_of(document))
+        names = ", ".join(model.name for model in config.models)
+        stop_on_termination()
+        try:
+            with running(document, log_file) as child:
+                out.print(
+                    f"Starting Ray and {names}. Log: {log_file}", highlight=False, soft_wrap=True
+                )
+                with out.status("Loading"):
+                    wait_ready(child, address, log_file, timeout_s)
+                out.print(_welcome(address, config.models[0].name), highlight=False, soft_wrap=True)
+                wait_end(child, address, log_file)
+        except LaunchError as error:
+            print(error, file=sys.stderr)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            pass
+        out.print("Stopped.")
+
+
+def _welcome(address: str, model: str) -> str:
+    prompt = "a red circle on a white background"
+    body = f'{{"model": "{model}", "prompt": "{prompt}", "tier": "fast"}}'
+    return (
+        f"Ready at {address}  (Ctrl-C stops it)\n\n"
+        f"  curl {address}/v1/images/generations"
+        f" -H 'Content-Type: application/json' -d '{body}'\n\n"
+        f"  {address}/v1/models  /v1/tiers  /ready  /metrics  /openapi.json"
+    )
+
+
+def _tier_table(rows: list[TierRow]) -> Table:
+    table = Table("tier", "steps computed", "seconds", "speed-up", "PSNR (dB)", "adherence")
+    for row in rows:
+        total = row.result.steps_computed + row.result.steps_cached
+        right = f"{row.adherence[0]} of {row.adherence[1]} facts" if row.adherence else "-"
+        table.add_row(
+            row.tier,
+            f"{row.result.steps_computed} of {total}",
+            f"{row.seconds:.3f}",
+            "-" if row.speed_up is None else f"{row.speed_up:.2f}x",
+            _psnr(row.psnr_db),
+            right,
+        )
+    return table
+
+
+def _psnr(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "equal" if math.isinf(value) else f"{value:.1f}"
+
+
+@contextmanager
+def _progress(pictures: int) -> Iterator[Callable[[Tier], Callable[[int, int], None]]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True) as bar:
+        whole = bar.add_task("pictures", total=pictures)
+
+        def begin(tier: Tier) -> Callable[[int, int], None]:
+            bar.update(whole, description=f"tier {tier}")
+
+            def stepped(done: int, total: int) -> None:
+                bar.advance(whole, 1 / total)
+
+            return stepped
+
+        yield begin
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """A wrong config or request ends the command with its message and exit code 2."""
+    try:
+        yield
+    except (ConfigError, DitServeError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from error

@@ -1,0 +1,125 @@
+"""What an engine is: the recipe to build one, what it is asked and what it answers.
+
+Imports neither torch nor Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from cluster.acceleration import CacheConfig, QuantizeConfig
+from cluster.config import ModelConfig, PoolConfig, config_hash, parse_size
+from cluster.errors import ConfigError
+from cluster.request import Job
+from cluster.tiers import Tier
+from placement.parallel import ParallelDims
+
+StepBoundary = Callable[[int, int], bool]
+"""Called after each step with (steps done, steps in all); False stops the work there."""
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """Everything that a rank needs to build its engine; frozen and picklable."""
+
+    model: str
+    pool: str
+    source: str
+    device: str
+    dtype: str
+    generator_device: str
+    threads: int
+    dims: ParallelDims
+    tiers: Mapping[Tier, CacheConfig]
+    attention_backend: str | None
+    quantize_config: QuantizeConfig | None
+    compile: bool
+    vae_tiling: bool
+    max_sequence_length: int | None
+    warm_up_size: tuple[int, int]
+    config_hash: str
+    kind: str = "diffusers"
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """Encoded pictures and what making them took. Steps are summed over the pictures.
+
+    `residual_diffs` has one mapping per picture: step to the relative L1 difference that DBCache
+    measured there.
+    """
+
+    images: tuple[bytes, ...]
+    steps_computed: int
+    steps_cached: int
+    residual_diffs: tuple[Mapping[int, float], ...]
+    encode_s: float
+    denoise_s: float
+    decode_s: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def engine_s(self) -> float:
+        """Seconds of all stages together."""
+        return self.encode_s + self.denoise_s + self.decode_s
+
+
+class Stopped(Exception):
+    """The step boundary said to stop; the engine is ready for the next job."""
+
+
+class Engine(Protocol):
+    """One rank's pipeline. Not thread-safe: one job at a time."""
+
+    def warm_up(self) -> None:
+        """Runs a small job, so that the first caller does not pay for lazy initialisation."""
+
+    def generate(self, job: Job, tier: Tier, boundary: StepBoundary) -> EngineResult:
+        """Does a job in a tier.
+
+        Raises:
+            InvalidRequest: the pipeline does not take a field that the job gives.
+            Stopped: `boundary` returned False.
+            EngineFailed: the pipeline failed.
+        """
+        ...
+
+
+_KINDS = {"diffusers": "deployments.engine_diffusers:DiffusersEngine"}
+
+
+def build_engine(spec: EngineSpec) -> Engine:
+    """The engine of a spec; its heavy imports happen here and not before.
+
+    Raises:
+        ConfigError: no such kind, or the pipeline cannot be loaded.
+    """
+    if spec.kind not in _KINDS:
+        raise ConfigError(f"unknown engine {spec.kind!r}; the engines are {', '.join(_KINDS)}")
+    module, _, name = _KINDS[spec.kind].partition(":")
+    return cast(Engine, getattr(import_module(module), name)(spec))
+
+
+def engine_spec(model: ModelConfig, pool: PoolConfig) -> EngineSpec:
+    """The recipe of a pool's engine."""
+    return EngineSpec(
+        model=model.name,
+        pool=pool.name,
+        source=model.source,
+        device=pool.device,
+        dtype=pool.dtype,
+        generator_device=pool.generator_device,
+        threads=max(1, int(pool.cpus_per_rank)),
+        dims=pool.dims,
+        tiers={tier: pool.cache_for(tier) for tier in pool.tiers},
+        attention_backend=pool.backend,
+        quantize_config=pool.quantize_config,
+        compile=pool.compile,
+        vae_tiling=pool.vae_tiling,
+        max_sequence_length=model.max_sequence_length,
+        warm_up_size=parse_size(model.default_size),
+        config_hash=config_hash(model, pool),
+    )

@@ -1,0 +1,118 @@
+"""OpenAI's shapes: bodies in, bodies out, and the error envelope. Pure: no request, no network."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from cluster.config import ClusterConfig
+from cluster.errors import DitServeError, InvalidRequest
+from cluster.receipt import GenerateResult
+from cluster.request import GenerateRequest
+
+
+def decode_body(body: bytes, content_type: str) -> Mapping[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        InvalidRequest: another content type, not JSON, not an object, or a number that JSON does
+            not have.
+    """
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise InvalidRequest(
+            f"Content-Type: must be application/json, not {content_type[:80] or 'empty'}"
+        )
+    try:
+        value = json.loads(body, parse_constant=_no_such_number)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"the body must be a JSON object, not {type(value).__name__}")
+    return value
+
+
+def images_response(result: GenerateResult) -> dict[str, Any]:
+    """The body that answers `POST /v1/images/generations`."""
+    return {
+        "created": int(time.time()),
+        "data": [{"b64_json": base64.b64encode(image).decode("ascii")} for image in result.images],
+        "output_format": result.output_format,
+        "size": f"{result.receipt.width}x{result.receipt.height}",
+        "receipt": result.receipt.model_dump(mode="json"),
+    }
+
+
+def models_response(config: ClusterConfig) -> dict[str, Any]:
+    """The body of `GET /v1/models`."""
+    return {
+        "object": "list",
+        "data": [
+            {
+                "id": model.name,
+                "object": "model",
+                "created": 0,
+                "owned_by": "dit-serve",
+                "tiers": list(model.tiers),
+                "default_tier": model.default_tier,
+            }
+            for model in config.models
+        ],
+    }
+
+
+def tiers_response(config: ClusterConfig) -> dict[str, Any]:
+    """The body of `GET /v1/tiers`: which pool serves which tier, and with which settings."""
+    return {
+        "object": "list",
+        "data": [
+            {
+                "model": model.name,
+                "pool": pool.name,
+                "tier": tier,
+                "parallelism": pool.dims.label,
+                "dtype": pool.dtype,
+                "quantization": pool.quantize_config.quant_type if pool.quantize_config else None,
+                "cache_config": pool.cache_for(tier).model_dump(mode="json", exclude_none=True),
+            }
+            for model in config.models
+            for pool in model.pools
+            for tier in pool.tiers
+        ],
+    }
+
+
+def error_response(error: DitServeError) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, body and headers for an error."""
+    headers = (
+        {} if error.retry_after_s is None else {"Retry-After": str(math.ceil(error.retry_after_s))}
+    )
+    return (
+        error.http_status,
+        envelope(error.message, error.error_type, error.param, error.code),
+        headers,
+    )
+
+
+def envelope(
+    message: str, error_type: str, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """OpenAI's error envelope."""
+    return {"error": {"message": message, "type": error_type, "param": param, "code": code}}
+
+
+def generation_operation() -> dict[str, Any]:
+    """What the OpenAPI document says of the body of `POST /v1/images/generations`."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": GenerateRequest.model_json_schema()}},
+        }
+    }
+
+
+def _no_such_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")

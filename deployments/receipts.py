@@ -1,0 +1,49 @@
+"""Completes the receipt of a finished job."""
+
+from __future__ import annotations
+
+from cluster.config import ModelConfig, config_hash
+from cluster.receipt import Receipt
+from cluster.routing import Dispatch
+from deployments.engine import EngineResult
+
+
+def completed_receipt(
+    model: ModelConfig,
+    dispatch: Dispatch,
+    result: EngineResult,
+    *,
+    forecast_s: float | None,
+    sent_s: float,
+    now_s: float,
+) -> Receipt:
+    """The receipt of a job that was sent to its replica at `sent_s` and is done at `now_s`."""
+    waiting, job = dispatch.waiting, dispatch.waiting.job
+    pool = model.pool_named(dispatch.pool)
+    total_s = now_s - waiting.arrived_s
+    return Receipt(
+        request_id=job.request_id,
+        model=job.model,
+        pool=dispatch.pool,
+        tier_requested=job.tier_requested,
+        tier_served=dispatch.tier,
+        num_inference_steps=job.num_inference_steps,
+        steps_computed=result.steps_computed,
+        steps_cached=result.steps_cached,
+        seed=job.seed,
+        n=job.n,
+        width=job.width,
+        height=job.height,
+        parallelism=pool.dims.label,
+        quantization=pool.quantize_config.quant_type if pool.quantize_config else None,
+        forecast_s=forecast_s,
+        queue_s=sent_s - waiting.arrived_s,
+        encode_s=result.encode_s,
+        denoise_s=result.denoise_s,
+        decode_s=result.decode_s,
+        total_s=total_s,
+        deadline_met=None if job.deadline_s is None else total_s <= job.deadline_s,
+        attempts=job.attempt + waiting.attempts,
+        config_hash=config_hash(model, pool),
+        notes=result.notes,
+    )

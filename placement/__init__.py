@@ -1,0 +1,4 @@
+"""Geometry of a replica: which ranks, which bundles, and whether they fit.
+
+Standard library only.
+"""

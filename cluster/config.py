@@ -99,7 +99,7 @@ class PoolConfig(Section):
         none = value.get(Tier.NONE, CacheConfig())
         if none.steps_computation_mask is not None or none.scm_compute_bins is not None:
             raise ValueError("none computes every step, so it takes no step mask")
-        return value
+        return {tier: value[tier] for tier in Tier if tier in value}
 
     @field_validator("attention_backend")
     @classmethod

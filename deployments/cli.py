@@ -157,7 +157,7 @@ def up(
         LaunchError,
         address_of,
         running,
-        stop_on_termination,
+        stop_on_signals,
         wait_end,
         wait_ready,
         with_port,
@@ -169,7 +169,7 @@ def up(
         log_file = log or Path(tempfile.mkdtemp(prefix="dit-serve-log-"), "serve.log")
         address = "http://{}:{}".format(*address_of(document))
         names = ", ".join(model.name for model in config.models)
-        stop_on_termination()
+        stop_on_signals()
         try:
             with running(document, log_file) as child:
                 out.print(

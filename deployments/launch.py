@@ -119,14 +119,17 @@ def wait_end(child: subprocess.Popen[bytes], address: str, log: Path) -> None:
             raise LaunchError(f"serve run ended with status {child.returncode}\n{_tail(log)}")
 
 
-def stop_on_termination() -> None:
-    """Lets a termination or a closed terminal end the command as Ctrl-C does."""
+def stop_on_signals() -> None:
+    """Lets an interrupt, a termination or a closed terminal end the command in one way.
+
+    The interrupt too: a shell starts background jobs with it ignored.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 def _listens(address: str) -> bool:

@@ -37,8 +37,6 @@ logger = logging.getLogger("ray.serve")
 RETRY_PAUSE_S = 0.2
 """After a replica died: time for Serve to tell that it is gone; five times longer each time."""
 
-STOP_RETRY_S = 0.1
-
 
 @dataclass(frozen=True)
 class Served:
@@ -228,7 +226,7 @@ class Router:
                 )
                 if known:
                     return
-                await asyncio.sleep(STOP_RETRY_S)
+                await asyncio.sleep(RETRY_PAUSE_S)
         except (RayError, RayServeException) as error:
             logger.info("replica %s was not told to stop: %s", dispatch.replica, error)
 

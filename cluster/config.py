@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from cluster.acceleration import (
     CacheConfig,
@@ -268,9 +268,9 @@ _NOT_IN_PICTURES = {"name", "autoscaling", "cpus_per_rank", "tiers", "cache_conf
 
 
 def config_hash(model: ModelConfig, pool: PoolConfig) -> str:
-    """Twelve hex digits that change with anything that can change a picture.
+    """Twelve hex digits that change with any setting that can change a picture.
 
-    That is the model's source and the pool's settings.
+    They say nothing of the weights behind the source, of library versions or of the machine.
     """
     settings = {
         "source": model.source,
@@ -293,8 +293,6 @@ def _tier_override(value: Any) -> Any:
 
 
 def _first_reason(error: ValueError) -> str:
-    from pydantic import ValidationError
-
     if isinstance(error, ValidationError):
         return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
     return str(error)

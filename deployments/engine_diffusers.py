@@ -23,7 +23,7 @@ _OPTIONAL = ("guidance_scale", "true_cfg_scale", "negative_prompt")
 
 
 class DiffusersEngine:
-    """A diffusers DiT pipeline with cache-dit on its transformers; the tier is chosen per job."""
+    """A diffusers DiT pipeline with cache-dit on its transformer; the tier is chosen per job."""
 
     def __init__(self, spec: EngineSpec) -> None:
         """Loads the pipeline onto its device.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.config import ModelConfig, config_hash
+from cluster.config import ModelConfig
 from cluster.receipt import Receipt
 from cluster.routing import Dispatch
 from deployments.engine import EngineResult
@@ -16,6 +16,7 @@ def completed_receipt(
     forecast_s: float | None,
     sent_s: float,
     now_s: float,
+    config_hash: str,
 ) -> Receipt:
     """The receipt of a job that was sent to its replica at `sent_s` and is done at `now_s`."""
     waiting, job = dispatch.waiting, dispatch.waiting.job
@@ -44,6 +45,6 @@ def completed_receipt(
         total_s=total_s,
         deadline_met=None if job.deadline_s is None else total_s <= job.deadline_s,
         attempts=job.attempt + waiting.attempts,
-        config_hash=config_hash(model, pool),
+        config_hash=config_hash,
         notes=result.notes,
     )

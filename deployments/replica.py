@@ -28,6 +28,7 @@ class Done:
     So the router never holds the pictures.
     """
 
+    config_hash: str
     result: EngineResult
     images: ray.ObjectRef[tuple[bytes, ...]]
 
@@ -59,6 +60,7 @@ class DiTReplica:
     """
 
     def __init__(self, spec: EngineSpec) -> None:
+        self._config_hash = spec.config_hash
         self._id = serve.get_replica_context().replica_id.unique_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._engine = self._thread.submit(build_engine, spec).result()
@@ -90,7 +92,7 @@ class DiTReplica:
         except DitServeError as error:
             return error
         statistics = dataclasses.replace(result, images=(), residual_diffs=())
-        return Done(statistics, ray.put(result.images))
+        return Done(self._config_hash, statistics, ray.put(result.images))
 
     async def stop(self, request_id: str, *, replica: str) -> bool:
         """Stops that job at its next step boundary; False if it is not here."""

@@ -160,6 +160,7 @@ class Router:
                     forecast_s=forecast_s,
                     sent_s=sent_s,
                     now_s=time.monotonic(),
+                    config_hash=done.config_hash,
                 )
                 self._metrics.served(receipt, done.result)
                 self._answers[job.request_id].set_result(Served(receipt, done.images))

@@ -137,6 +137,21 @@ class ParallelismConfig(Section):
     def _known_backend(cls, value: str | None) -> str | None:
         return known_attention_backend(value)
 
+    def problem(self, dims: ParallelDims) -> str | None:
+        """What cache-dit cannot do together, or would ignore; None when all is well."""
+        options = [
+            name
+            for name in ("ulysses_anything", "ulysses_float8", "ulysses_async")
+            if getattr(self, name)
+        ]
+        if options and dims.ulysses_size == 1:
+            return f"{options[0]} needs ulysses_size of at least 2, and it is 1"
+        if self.ulysses_anything and dims.ring_size > 1:
+            return f"ulysses_anything does not go with ring_size {dims.ring_size}"
+        if self.extra_parallel_modules and dims.world_size == 1:
+            return "extra_parallel_modules needs at least 2 ranks, and there is 1"
+        return None
+
     def dims(self, num_ranks: int) -> ParallelDims:
         """The sizes for `num_ranks`; raises `placement.parallel.PlacementError`."""
         return resolve_dims(num_ranks, self.ulysses_size, self.ring_size, self.tp_size)
@@ -166,11 +181,27 @@ class QuantizeConfig(Section):
     exclude_layers: tuple[str, ...] = ("embedder", "embed", "modulation", "mod")
     verbose: bool = False
 
+    def problem(self, device: str, dtype: str, dims: ParallelDims) -> str | None:
+        """Why these layers cannot be quantized there; None when they can."""
+        if device == "cpu" and self.quant_type not in CPU_QUANT_TYPES:
+            return f"{self.quant_type} needs CUDA; on cpu there are {', '.join(CPU_QUANT_TYPES)}"
+        if self.quant_type == "float8_per_row" and dtype != "bfloat16":
+            return f"float8_per_row needs dtype bfloat16, not {dtype}"
+        if dims.tp_size > 1 and self.quant_type.startswith("int8_per"):
+            return (
+                f"{self.quant_type} has no rule for sharding by tp_size {dims.tp_size}; "
+                "int8_weight_only has one"
+            )
+        return None
+
     @field_validator("quant_type", mode="before")
     @classmethod
     def _todays_name(cls, value: Any) -> Any:
         return cls.old_types.get(value, value) if isinstance(value, str) else value
 
+
+CPU_QUANT_TYPES = ("float8_per_row", "float8_weight_only", "int8_per_row", "int8_weight_only")
+"""What torchao runs on CPU as well."""
 
 ATTENTION_BACKENDS = (
     "native",

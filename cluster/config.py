@@ -22,6 +22,7 @@ from cluster.acceleration import (
 )
 from cluster.sections import Section, shown
 from cluster.tiers import Tier
+from placement.layout import check_ranks_per_node
 from placement.parallel import ParallelDims, PlacementError
 
 TierName = Annotated[Tier, Field(strict=False)]
@@ -57,6 +58,18 @@ class Autoscaling(Section):
         return self
 
 
+class Watchdog(Section):
+    """When a replica that makes no step counts as hung, and is replaced.
+
+    It may be silent for `multiple` times the longest silence that jobs like this one have shown,
+    and for `min_s` in any case; a job unlike any before for `unknown_s`. All are seconds.
+    """
+
+    multiple: float = Field(10.0, gt=1)
+    min_s: float = Field(30.0, gt=0)
+    unknown_s: float = Field(900.0, gt=0)
+
+
 class PoolConfig(Section):
     """Replicas of one model in one shape, and the tiers that they serve."""
 
@@ -65,17 +78,20 @@ class PoolConfig(Section):
         default_factory=lambda: {tier: CacheConfig() for tier in Tier}
     )
     num_ranks: int = Field(1, ge=1)
+    ranks_per_node: int | None = Field(None, ge=1)
     device: Literal["cpu", "cuda"] = "cuda"
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     generator_device: Literal["cpu", "cuda"] = "cpu"
     cpus_per_rank: float = Field(1.0, gt=0)
+    gpus_per_rank: float | None = Field(None, ge=0)
     cache_config: CacheConfig = Field(default_factory=CacheConfig)
     parallelism_config: ParallelismConfig = Field(default_factory=ParallelismConfig)
     quantize_config: QuantizeConfig | None = None
     attention_backend: str | None = None
     compile: bool = False
-    offload: Literal["none"] = "none"
+    offload: Literal["none", "text_encoder", "model", "sequential"] = "none"
     vae_tiling: bool = False
+    watchdog: Watchdog = Field(default_factory=Watchdog)
     autoscaling: Autoscaling = Field(default_factory=Autoscaling)
 
     @field_validator("tiers", mode="before")
@@ -119,15 +135,8 @@ class PoolConfig(Section):
             dims = self.dims
         except PlacementError as error:
             raise ValueError(f"parallelism_config: {error}") from error
-        if dims.world_size > 1:
-            raise ValueError(
-                f"num_ranks: a replica of {dims.world_size} ranks ({dims.label}) "
-                "is not built yet; this version serves one rank per replica"
-            )
-        if self.quantize_config is not None and self.device == "cpu":
-            raise ValueError(
-                "quantize_config: cache-dit quantizes on CUDA only; this pool's device is cpu"
-            )
+        if problem := _shape_problem(self, dims):
+            raise ValueError(problem)
         if self.generator_device == "cuda" and self.device == "cpu":
             raise ValueError("generator_device: cuda needs device: cuda")
         backends = {self.attention_backend, self.parallelism_config.attention_backend} - {None}
@@ -137,6 +146,11 @@ class PoolConfig(Section):
                 f"{' and '.join(sorted(str(b) for b in backends))}"
             )
         return self
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of each rank: as given, else one on cuda and none on cpu."""
+        return float(self.device == "cuda") if self.gpus_per_rank is None else self.gpus_per_rank
 
     @property
     def dims(self) -> ParallelDims:
@@ -153,6 +167,30 @@ class PoolConfig(Section):
         return self.cache_config.overridden(self.tiers[tier])
 
 
+def _shape_problem(pool: PoolConfig, dims: ParallelDims) -> str | None:
+    """What cannot go together in the pool's shape; None when all can."""
+    parallelism, quantize = pool.parallelism_config, pool.quantize_config
+    if pool.gpus_per_rank == 0 and pool.device == "cuda":
+        return "gpus_per_rank: device cuda needs a GPU, or a part of one, for each rank"
+    if pool.ranks_per_node is not None:
+        try:
+            check_ranks_per_node(dims, pool.ranks_per_node)
+        except PlacementError as error:
+            return f"ranks_per_node: {error}"
+    if problem := parallelism.problem(dims):
+        return f"parallelism_config: {problem}"
+    if pool.device == "cpu" and parallelism.ulysses_float8:
+        return "parallelism_config: ulysses_float8 needs CUDA (its kernels are Triton's)"
+    if quantize is not None and (problem := quantize.problem(pool.device, pool.dtype, dims)):
+        return f"quantize_config: {problem}"
+    if pool.offload in ("model", "sequential") and dims.world_size > 1:
+        return (
+            f"offload: {pool.offload} moves whole modules, which a group of ranks shares; "
+            "use none or text_encoder, or one rank"
+        )
+    return None
+
+
 class Limits(Section):
     """What one request may ask for."""
 
@@ -161,6 +199,7 @@ class Limits(Section):
     max_pixels: int = Field(2048 * 2048, ge=PICTURE_MULTIPLE**2)
     max_steps: int = Field(100, ge=1)
     max_images: int = Field(4, ge=1)
+    max_frames: int = Field(241, ge=1)
 
 
 class ModelConfig(Section):
@@ -171,6 +210,8 @@ class ModelConfig(Section):
     default_tier: TierName = Tier.MEDIUM
     default_size: str = "1024x1024"
     default_steps: int = Field(28, ge=1)
+    default_frames: int | None = Field(None, ge=1)
+    default_fps: int = Field(16, ge=1, le=120)
     max_sequence_length: int | None = Field(None, ge=1)
     max_queued: int = Field(64, ge=1)
     no_replica_s: float = Field(600.0, gt=0)
@@ -202,6 +243,11 @@ class ModelConfig(Section):
             raise ValueError(
                 f"default_steps: {self.default_steps} is more than limits.max_steps, "
                 f"{self.limits.max_steps}"
+            )
+        if self.default_frames is not None and self.default_frames > self.limits.max_frames:
+            raise ValueError(
+                f"default_frames: {self.default_frames} is more than limits.max_frames, "
+                f"{self.limits.max_frames}"
             )
         return self
 
@@ -264,7 +310,16 @@ def parse_size(text: str) -> tuple[int, int]:
     return size
 
 
-_NOT_IN_PICTURES = {"name", "autoscaling", "cpus_per_rank", "tiers", "cache_config"}
+_NOT_IN_PICTURES = {
+    "name",
+    "autoscaling",
+    "cpus_per_rank",
+    "gpus_per_rank",
+    "ranks_per_node",
+    "watchdog",
+    "tiers",
+    "cache_config",
+}
 
 
 def config_hash(model: ModelConfig, pool: PoolConfig) -> str:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from cluster.config import ClusterConfig
+from cluster.environment import blamed, read_environment
 from cluster.errors import ConfigError
 from cluster.sections import fault_lines, shown
 
@@ -67,43 +68,87 @@ def application_args(document: Mapping[str, Any], path: Path) -> tuple[str, dict
     Raises:
         ConfigError: no application, or none of ours.
     """
+    index, application = _our_application(document, path)
+    where = f"applications[{index}].args"
+    args = application.get("args")
+    if not isinstance(args, dict):
+        raise ConfigError(f"{path}: {where}: must be a mapping with the key models")
+    return where, args
+
+
+def application_environment(
+    document: Mapping[str, Any], path: Path, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """What our application finds in its environment: this one, and `runtime_env.env_vars` over it.
+
+    Raises:
+        ConfigError: no application, none of ours, or a variable's value is no text.
+    """
+    index, application = _our_application(document, path)
+    runtime = application.get("runtime_env")
+    variables = runtime.get("env_vars") if isinstance(runtime, dict) else None
+    stated = variables if isinstance(variables, dict) else {}
+    for name, value in stated.items():
+        if not isinstance(value, str):
+            raise ConfigError(
+                f"{path}: applications[{index}].runtime_env.env_vars.{shown(name)}: "
+                f"must be text, in quotes (given: {shown(repr(value))})"
+            )
+    return {**environment, **stated}
+
+
+def validate_args(
+    args: Mapping[str, Any], source: str, environment: Mapping[str, str] | None = None
+) -> ClusterConfig:
+    """The config in a mapping, over the defaults that the environment sets.
+
+    `source` (a file and a path within it) begins every line of an error. A fault in which the
+    environment has a part names the variables after it.
+
+    Raises:
+        ConfigError: one line per fault.
+    """
+    defaults = read_environment(environment or {})
+    try:
+        return ClusterConfig.model_validate(defaults.applied_to(args))
+    except ValidationError as error:
+        file, _, prefix = source.rpartition(": ")
+        lines = blamed(
+            fault_lines(error, prefix),
+            defaults,
+            lambda others: _faults(others.applied_to(args), prefix),
+        )
+        raise ConfigError(
+            "\n".join(f"{file}: {line}" if file else line for line in lines)
+        ) from error
+
+
+def load_config(path: Path, environment: Mapping[str, str] | None = None) -> ClusterConfig:
+    """The cluster config in a Serve config file; raises `ConfigError`."""
+    document = read_document(path)
+    where, args = application_args(document, path)
+    variables = application_environment(document, path, environment or {})
+    return validate_args(args, f"{path}: {where}", variables)
+
+
+def _our_application(document: Mapping[str, Any], path: Path) -> tuple[int, dict[str, Any]]:
     applications = document.get("applications")
     if not isinstance(applications, list) or not applications:
         raise ConfigError(f"{path}: applications: must list at least one application")
     ours = [
-        index
+        (index, application)
         for index, application in enumerate(applications)
         if isinstance(application, dict) and application.get("import_path") == IMPORT_PATH
     ]
     if len(ours) != 1:
         count = "none has" if not ours else "more than one has"
         raise ConfigError(f"{path}: applications: {count} import_path: {IMPORT_PATH}")
-    where = f"applications[{ours[0]}].args"
-    args = applications[ours[0]].get("args")
-    if not isinstance(args, dict):
-        raise ConfigError(f"{path}: {where}: must be a mapping with the key models")
-    return where, args
+    return ours[0]
 
 
-def validate_args(args: Mapping[str, Any], source: str) -> ClusterConfig:
-    """The config in a mapping.
-
-    `source` (a file and a path within it) begins every line of an error.
-
-    Raises:
-        ConfigError: one line per fault.
-    """
+def _faults(args: Mapping[str, Any], prefix: str) -> list[str]:
     try:
-        return ClusterConfig.model_validate(args)
+        ClusterConfig.model_validate(args)
     except ValidationError as error:
-        file, _, prefix = source.rpartition(": ")
-        lines = fault_lines(error, prefix)
-        raise ConfigError(
-            "\n".join(f"{file}: {line}" if file else line for line in lines)
-        ) from error
-
-
-def load_config(path: Path) -> ClusterConfig:
-    """The cluster config in a Serve config file; raises `ConfigError`."""
-    where, args = application_args(read_document(path), path)
-    return validate_args(args, f"{path}: {where}")
+        return fault_lines(error, prefix)
+    return []

@@ -21,7 +21,8 @@ _HUGE = 10**9
 class GenerateRequest(Section):
     """The body of `POST /v1/images/generations` and of `handle.generate.remote(...)`.
 
-    It has OpenAI's fields and ours.
+    It has OpenAI's fields and ours. `images` are whole files of pictures to begin from, for models
+    that edit; they come through the Python handle only, since JSON has no bytes.
     """
 
     prompt: str
@@ -30,7 +31,7 @@ class GenerateRequest(Section):
     size: str = "auto"
     quality: Literal["auto", "high", "hd", "medium", "standard", "low"] | None = None
     response_format: Literal["b64_json"] | None = None
-    output_format: OutputFormat = "png"
+    output_format: OutputFormat | None = None
     output_compression: int | None = Field(None, ge=0, le=100)
     stream: Literal[False] | None = None
     user: str | None = Field(None, max_length=256)
@@ -43,6 +44,9 @@ class GenerateRequest(Section):
     guidance_scale: float | None = Field(None, ge=0, le=100)
     true_cfg_scale: float | None = Field(None, ge=0, le=100)
     negative_prompt: str | None = None
+    num_frames: int | None = Field(None, ge=-_HUGE, le=_HUGE)
+    fps: int | None = Field(None, ge=1, le=120)
+    images: tuple[bytes, ...] = ()
 
 
 _REASONS = {
@@ -77,6 +81,9 @@ class Job:
     guidance_scale: float | None = None
     true_cfg_scale: float | None = None
     negative_prompt: str | None = None
+    num_frames: int | None = None
+    fps: int = 16
+    images: tuple[bytes, ...] = ()
 
 
 def parse_request(body: Mapping[str, Any]) -> GenerateRequest:
@@ -121,7 +128,8 @@ def settle(
     )
     _within("num_inference_steps", steps, limits.max_steps, model)
     _within("n", request.n, limits.max_images, model)
-    if request.output_compression is not None and request.output_format == "png":
+    output_format = _format_of(request, model)
+    if request.output_compression is not None and output_format == "png":
         raise InvalidRequest(
             "output_compression: png has none; ask for output_format jpeg or webp",
             param="output_compression",
@@ -138,14 +146,43 @@ def settle(
         min_tier=floor,
         num_inference_steps=steps,
         seed=seed if request.seed is None else request.seed,
-        output_format=request.output_format,
+        output_format=output_format,
         output_compression=request.output_compression,
         deadline_s=None if request.deadline_ms is None else request.deadline_ms / 1000,
         priority=request.priority,
         guidance_scale=request.guidance_scale,
         true_cfg_scale=request.true_cfg_scale,
         negative_prompt=request.negative_prompt,
+        num_frames=_frames_of(request, model),
+        fps=request.fps or model.default_fps,
+        images=request.images,
     )
+
+
+def _frames_of(request: GenerateRequest, model: ModelConfig) -> int | None:
+    """Frames of a clip; None for a picture."""
+    if model.default_frames is None:
+        for field in ("num_frames", "fps"):
+            if getattr(request, field) is not None:
+                raise InvalidRequest(
+                    f"{field}: {model.name} makes pictures, not videos", param=field
+                )
+        return None
+    frames = model.default_frames if request.num_frames is None else request.num_frames
+    _within("num_frames", frames, model.limits.max_frames, model)
+    return frames
+
+
+def _format_of(request: GenerateRequest, model: ModelConfig) -> OutputFormat:
+    if model.default_frames is None:
+        return request.output_format or "png"
+    if request.output_format not in (None, "webp"):
+        raise InvalidRequest(
+            f"output_format: {model.name} makes videos, which come as animated webp, "
+            f"not {request.output_format}",
+            param="output_format",
+        )
+    return "webp"
 
 
 def _model_of(request: GenerateRequest, config: ClusterConfig) -> ModelConfig:

@@ -21,6 +21,7 @@ _WORDS = {
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be text",
+    "bytes_type": "must be the bytes of a file",
 }
 """Plain words for pydantic's, which speak of Python's types."""
 

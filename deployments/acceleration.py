@@ -1,21 +1,28 @@
-"""The only place that builds cache-dit and torchao objects.
+"""The only place that builds cache-dit, torchao and compile objects.
 
-Enable once, reset before every picture, read afterwards.
+`accelerate` does it once, when a rank starts, in the order that cache-dit wants: cache, ranks,
+quantization, compilation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import cache_dit
 import torch
+from cache_dit.distributed.async_ulysses import AsyncUlyssesRegistry
+from cache_dit.distributed.transformers import planners
+from cache_dit.distributed.transformers.register import ContextParallelismPlannerRegister
 
-from cluster.acceleration import CacheConfig, QuantizeConfig
-from cluster.errors import ConfigError, InvalidRequest
-from cluster.tiers import MASKED_STEPS_MIN, Tier
+from cluster.acceleration import CacheConfig, ParallelismConfig, QuantizeConfig
+from cluster.errors import ConfigError
+from deployments.cpu_acceleration import mend_for_cpu
 from deployments.engine import EngineSpec
+from deployments.pipeline_loading import TEXT_ENCODERS
+from deployments.qwen_tensor_parallelism import mend_qwen_tensor_parallelism
+from placement.parallel import PlacementError, check_heads
 
 _OURS = {
     "enable_taylorseer",
@@ -25,126 +32,45 @@ _OURS = {
     "scm_cache_bins",
 }
 
-
-@dataclass(frozen=True)
-class StepStatistics:
-    """What the cache manager counted for one picture."""
-
-    steps_computed: int
-    steps_cached: int
-    residual_diffs: Mapping[int, float]
+_MASKS_ITS_TEXT = {"HunyuanVideoTransformer3DModel"}
 
 
-def step_mask(cache: CacheConfig, tier: Tier, steps: int) -> tuple[list[int] | None, str | None]:
-    """The mask of a tier (1 compute, 0 cache) for `steps` steps, and a note where there is none.
+def accelerate(pipeline: Any, transformers: Sequence[torch.nn.Module], spec: EngineSpec) -> None:
+    """Gives the transformers of a pipeline their cache, ranks, quantization and compilation.
 
-    A mask of the pool's own that is longer is cut, and its last step then computed.
+    With more than one rank, every rank of the group must call it.
 
     Raises:
-        InvalidRequest: the tier's mask is given as numbers, for fewer steps than these.
+        ConfigError: the installed libraries cannot do that for these classes; says why.
     """
-    if tier is Tier.NONE:
-        return [1] * steps, None
-    if steps < MASKED_STEPS_MIN:
-        return (
-            None,
-            f"no step mask under {MASKED_STEPS_MIN} steps: "
-            f"DBCache alone decides which of the {steps} steps are cached",
-        )
-    covered = cache.mask_steps_max()
-    if covered is None:
-        return cache_dit.steps_mask(total_steps=steps, mask_policy=cache.preset_for(tier)), None
-    if steps > covered:
-        raise InvalidRequest(
-            f"num_inference_steps: tier {tier} has a step mask of its own here, "
-            f"for at most {covered} steps, not {steps}",
-            param="num_inference_steps",
-        )
-    if isinstance(cache.steps_computation_mask, tuple):
-        mask = list(cache.steps_computation_mask[:steps])
-    else:
-        mask = cache_dit.steps_mask(
-            compute_bins=list(cache.scm_compute_bins or ()),
-            cache_bins=list(cache.scm_cache_bins or ()),
-            total_steps=steps,
-        )
-    if steps < covered:
-        mask[-1] = 1
-    return mask, None
-
-
-class CachedTransformer:
-    """A transformer with cache-dit's blocks inside."""
-
-    def __init__(self, transformer: torch.nn.Module, spec: EngineSpec) -> None:
-        """Enables the cache, and quantizes where the pool says so.
-
-        Raises:
-            ConfigError: cache-dit does not know the transformer's class.
-        """
-        self._transformer = transformer
-        some_tier = next(iter(spec.tiers.values()))
+    _know_all_planners()
+    if spec.device == "cpu":
+        mend_for_cpu()
+    mend_qwen_tensor_parallelism()
+    extra = _extra_modules(pipeline, spec.parallelism, spec.source)
+    for transformer in transformers:
         name = f"{spec.source}: cache-dit {cache_dit.__version__} and {type(transformer).__name__}"
+        config = _parallelism_config(spec, extra)
         try:
-            cache_dit.enable_cache(
-                transformer,
-                cache_config=_db_cache_config(some_tier, None, None, some_tier.enable_separate_cfg),
-                attention_backend=spec.attention_backend,
-                quantize_config=_quantize_config(spec.quantize_config),
-            )
-        except (ValueError, AssertionError) as error:
-            raise ConfigError(f"{name}: {error}") from error
+            if config is not None:
+                _prepare_for_ranks(transformer, config, spec)
+            _enable_cache(transformer, spec)
+            if config is not None:
+                cache_dit.enable_cache(transformer, parallelism_config=config)
+            if spec.quantize_config is not None:
+                cache_dit.quantize(transformer, _quantize_config(spec.quantize_config))
+        except (ValueError, AssertionError, NotImplementedError) as error:
+            raise ConfigError(f"{name}: {' '.join(str(error).split())}") from error
         if not getattr(transformer, "_context_names", None):
             raise ConfigError(f"{name}: it knows no cache for this class")
-        self.separate_cfg_by_default = bool(
-            transformer._context_kwargs["cache_config"].enable_separate_cfg
-        )
-
-    def reset(
-        self, cache: CacheConfig, tier: Tier, steps: int, *, separate_cfg: bool
-    ) -> str | None:
-        """Prepares every cache context for one picture, with nothing left of the last.
-
-        Returns a note where something is done otherwise than the tier's name suggests.
-        """
-        mask, note = step_mask(cache, tier, steps)
-        calibrator = None
-        if cache.enable_taylorseer and tier is not Tier.NONE:
-            calibrator = cache_dit.TaylorSeerCalibratorConfig(
-                enable_calibrator=True,
-                enable_encoder_calibrator=False,
-                taylorseer_order=cache.taylorseer_order,
-            )
-        for name in self._transformer._context_names:
-            self._transformer._context_manager.reset_context(
-                name,
-                cache_config=_db_cache_config(cache, mask, steps, separate_cfg),
-                calibrator_config=calibrator,
-            )
-        return note
-
-    def statistics(self, steps: int) -> StepStatistics:
-        """What was counted since the last `reset`.
-
-        A step is cached when every list of blocks of it was, in both of its calls where guidance
-        makes two. The residual differences are those of the first list, with the prompt.
-        """
-        contexts = [
-            self._transformer._context_manager._cached_context_manager[name]
-            for name in self._transformer._context_names
-        ]
-        cached = set(range(steps))
-        for context in contexts:
-            cached &= set(context.cached_steps)
-            if context.cache_config.enable_separate_cfg:
-                cached &= set(context.cfg_cached_steps)
-        diffs = {int(step): float(diff) for step, diff in contexts[0].residual_diffs.items()}
-        return StepStatistics(steps - len(cached), len(cached), diffs)
+        if spec.compile:
+            transformer.compile_repeated_blocks()
 
 
-def _db_cache_config(
+def db_cache_config(
     cache: CacheConfig, mask: list[int] | None, steps: int | None, separate_cfg: bool | None
 ) -> cache_dit.DBCacheConfig:
+    """cache-dit's settings for one picture."""
     settings: dict[str, Any] = cache.model_dump(exclude=_OURS)
     settings |= {
         "num_inference_steps": steps,
@@ -154,9 +80,120 @@ def _db_cache_config(
     return cache_dit.DBCacheConfig(**settings)
 
 
-def _quantize_config(quantize: QuantizeConfig | None) -> cache_dit.QuantizeConfig | None:
-    if quantize is None:
+def taylorseer_config(cache: CacheConfig) -> cache_dit.TaylorSeerCalibratorConfig:
+    """cache-dit's settings for a picture whose cached steps are extrapolated."""
+    return cache_dit.TaylorSeerCalibratorConfig(
+        enable_calibrator=True,
+        enable_encoder_calibrator=False,
+        taylorseer_order=cache.taylorseer_order,
+    )
+
+
+@cache
+def _know_all_planners() -> None:
+    """Has cache-dit register its planners of both kinds.
+
+    By itself it does so when the first is asked for, and only if none of that kind is registered;
+    but modules that hold both kinds have then registered some, and the others stay unknown.
+    """
+    planners._activate_cp_planners()
+    planners._activate_tp_planners()
+
+
+def _enable_cache(transformer: torch.nn.Module, spec: EngineSpec) -> None:
+    some_tier = next(iter(spec.tiers.values()))
+    cache_dit.enable_cache(
+        transformer,
+        cache_config=db_cache_config(some_tier, None, None, some_tier.enable_separate_cfg),
+        attention_backend=spec.attention_backend if spec.dims.world_size == 1 else None,
+    )
+
+
+def _prepare_for_ranks(
+    transformer: torch.nn.Module, config: cache_dit.ParallelismConfig, spec: EngineSpec
+) -> None:
+    """Refuses what cannot be divided, and lets the class be patched before the cache is enabled.
+
+    The planners of some classes (HunyuanVideo) put a `forward` of theirs in place of the class's.
+    The cache keeps the `forward` that it finds, so it would run the old one, and be wrong.
+    """
+    parallelism, dims = spec.parallelism, spec.dims
+    check_heads(dims, _heads(transformer), ulysses_anything=parallelism.ulysses_anything)
+    name = type(transformer).__name__
+    if parallelism.ulysses_async:
+        _refuse_without_async(transformer)
+    if dims.ring_size > 1 and name in _MASKS_ITS_TEXT:
+        raise ConfigError(
+            f"ring_size: {name} masks the padding of its text, and ring attention takes no mask; "
+            "use ulysses_size"
+        )
+    if config.cp_enabled():
+        planner = ContextParallelismPlannerRegister.get_planner(transformer)()
+        planner.apply(transformer=transformer, parallelism_config=config)
+
+
+def _parallelism_config(
+    spec: EngineSpec, extra: list[torch.nn.Module]
+) -> cache_dit.ParallelismConfig | None:
+    """None for one rank. Sizes of 1 are left out: cache-dit takes a stated size for a wish."""
+    if spec.dims.world_size == 1:
         return None
+    dims, parallelism = spec.dims, spec.parallelism
+    sizes = {
+        "ulysses_size": dims.ulysses_size,
+        "ring_size": dims.ring_size,
+        "tp_size": dims.tp_size,
+    }
+    return cache_dit.ParallelismConfig(
+        **{name: size for name, size in sizes.items() if size > 1},
+        attention_backend=spec.attention_backend,
+        ulysses_anything=parallelism.ulysses_anything,
+        ulysses_float8=parallelism.ulysses_float8,
+        ulysses_async=parallelism.ulysses_async,
+        extra_parallel_modules=extra,
+    )
+
+
+def _extra_modules(
+    pipeline: Any, parallelism: ParallelismConfig, source: str
+) -> list[torch.nn.Module]:
+    """The modules that `extra_parallel_modules` names.
+
+    Of several text encoders it is the largest, as cache-dit takes it.
+    """
+    modules = []
+    for name in parallelism.extra_parallel_modules:
+        names = TEXT_ENCODERS if name == "text_encoder" else (name,)
+        found = [getattr(pipeline, each, None) for each in names]
+        known = [module for module in found if module is not None]
+        if not known:
+            raise ConfigError(
+                f"{source}: extra_parallel_modules: {type(pipeline).__name__} has no {name}"
+            )
+        modules.append(max(known, key=lambda module: sum(p.numel() for p in module.parameters())))
+    return modules
+
+
+def _refuse_without_async(transformer: torch.nn.Module) -> None:
+    try:
+        AsyncUlyssesRegistry.get_planner(transformer)
+    except ValueError as error:
+        raise ConfigError(
+            f"ulysses_async: cache-dit {cache_dit.__version__} has none for "
+            f"{type(transformer).__name__}; leave it out"
+        ) from error
+
+
+def _heads(transformer: torch.nn.Module) -> int:
+    """Attention heads, under the name that the transformer's class has for them."""
+    config: Any = transformer.config
+    for name in ("num_attention_heads", "n_heads", "num_heads"):
+        if name in config:
+            return int(config[name])
+    raise PlacementError(f"{type(transformer).__name__} does not tell its number of heads")
+
+
+def _quantize_config(quantize: QuantizeConfig) -> cache_dit.QuantizeConfig:
     return cache_dit.QuantizeConfig(
         quant_type=quantize.quant_type,
         exclude_layers=list(quantize.exclude_layers),

@@ -5,6 +5,7 @@ This is the table of contents; imports no torch.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ray import serve
@@ -13,23 +14,23 @@ from ray.serve import Application
 from cluster.load import validate_args
 from deployments.engine import engine_spec
 from deployments.gateway import Gateway
-from deployments.options import gateway_options, pool_options, router_options
+from deployments.options import gateway_options, pool_group, pool_options, router_options
 from deployments.replica import DiTReplica
 from deployments.router import Router
 
 
 def build_app(args: dict[str, Any]) -> Application:
-    """The Serve application for `applications[].args`.
+    """The Serve application for `applications[].args`, over the environment's defaults.
 
     Raises:
-        ConfigError: the args are wrong; one line per fault.
+        ConfigError: the args or a variable are wrong; one line per fault.
     """
-    config = validate_args(args, "args")
+    config = validate_args(args, "args", os.environ)
     routers = {}
     for model in config.models:
         pools = {
             pool.name: serve.deployment(**pool_options(model, pool))(DiTReplica).bind(
-                engine_spec(model, pool)
+                engine_spec(model, pool), pool_group(pool)
             )
             for pool in model.pools
         }

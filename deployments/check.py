@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.config import ClusterConfig
+from cluster.environment import read_environment
 from cluster.errors import ConfigError
-from cluster.load import application_args, read_document, validate_args
+from cluster.load import application_args, application_environment, read_document, validate_args
+from cluster.provenance import PoolSettings, cache_settings
 from deployments.serve_keys import override_faults, serve_faults
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """What a right file says, and where its pools' cache settings come from."""
+
+    config: ClusterConfig
+    settings: tuple[PoolSettings, ...]
 
 
 def checked_config(path: Path) -> ClusterConfig:
     """The config in a file of which every key is known and every value right.
 
     Raises:
-        ConfigError: one line per fault, each with the file and the path within it.
+        ConfigError: one line per fault, each with the file and the path within it, or with the
+            environment variable that it stands in.
     """
+    return checked_file(path).config
+
+
+def checked_file(path: Path) -> CheckedFile:
+    """The same, with the origin of the cache settings; raises as `checked_config` does."""
     document = read_document(path)
     faults = serve_faults(document)
-    config: ClusterConfig | None = None
+    checked: CheckedFile | None = None
     try:
         where, args = application_args(document, path)
-        config = validate_args(args, f"{path}: {where}")
+        environment = application_environment(document, path, os.environ)
+        config = validate_args(args, f"{path}: {where}", environment)
+        settings = cache_settings(args, where, read_environment(environment), config)
+        checked = CheckedFile(config, settings)
     except ConfigError as error:
         ours = str(error).splitlines()
     else:
         ours = []
         if not faults:
             faults = override_faults(document, config)
-    if config is None or faults:
+    if checked is None or faults:
         raise ConfigError("\n".join([*(f"{path}: {fault}" for fault in faults), *ours]))
-    return config
+    return checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,50 +35,75 @@ ConfigFile = Annotated[Path, typer.Argument(help="A Serve config file, such as c
 
 
 @app.command()
-def check(files: Annotated[list[Path], typer.Argument(help="Serve config files.")]) -> None:
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Serve config files.")],
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Also the cache settings that nobody chose.")
+    ] = False,
+) -> None:
     """Checks whole config files, Serve's own keys included, without starting Ray.
 
-    Exit code 2 when one is wrong.
+    Shows where each cache setting of a right one comes from. Exit code 2 when one is wrong.
     """
-    from deployments.check import checked_config
+    from deployments.check import checked_file
+    from deployments.settings_lines import settings_lines
 
     with _faults_told():
         for file in files:
-            config = checked_config(file)
+            checked = checked_file(file)
             models = ", ".join(
-                f"{model.name} ({', '.join(model.tiers)})" for model in config.models
+                f"{model.name} ({', '.join(model.tiers)})" for model in checked.config.models
             )
             out.print(f"{file}: right: {models}", highlight=False, soft_wrap=True)
+            for line in settings_lines(checked.settings, verbose):
+                out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
-def plan(file: ConfigFile) -> None:
-    """Shows what each pool of a config asks the cluster for, without starting Ray."""
-    from deployments.check import checked_config
-    from deployments.options import pool_group
+def plan(
+    file: ConfigFile,
+    gpu_memory_gb: Annotated[
+        float | None, typer.Option(min=0.1, help="Does a rank fit on a card of so many GB?")
+    ] = None,
+    nodes: Annotated[
+        str | None,
+        typer.Option(help="Do all pools fit on such nodes? 2x8: two of 8 GPUs; 2x8x96: and CPUs."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Do they fit on a running Ray cluster? auto, or its address.")
+    ] = None,
+) -> None:
+    """Shows what each pool of a config asks of the cluster and of its cards.
 
+    Starts no Ray. Exit code 1 when something asked about does not fit.
+    """
+    from deployments.check import checked_config
+    from deployments.library_logs import hide_loading_bars, quiet_libraries
+    from deployments.plan_table import card_lines, fit_line, memory_notes, plan_table
+    from deployments.planning import cluster_fit, declared_nodes, plan_pools, running_nodes
+
+    quiet_libraries()
     with _faults_told():
         config = checked_config(file)
-    table = Table("model", "pool", "shape", "ranks", "bundles", "strategy", "replicas", "tiers")
-    for model in config.models:
-        for pool in model.pools:
-            group = pool_group(pool)
-            bundle = ", ".join(f"{name} {amount:g}" for name, amount in group.bundles[0].items())
-            scaling = pool.autoscaling
-            count = f"{scaling.min_replicas}"
-            if scaling.max_replicas > scaling.min_replicas:
-                count += f" to {scaling.max_replicas}"
-            table.add_row(
-                model.name,
-                pool.name,
-                pool.dims.label,
-                str(pool.num_ranks),
-                f"{len(group.bundles)} x {{{bundle}}}",
-                group.strategy,
-                count,
-                " ".join(pool.tiers),
-            )
-    out.print(table)
+        places = declared_nodes(nodes) if nodes else []
+        with out.status("Counting parameters"):
+            hide_loading_bars()
+            plans = plan_pools(config)
+        places += running_nodes(address) if address else []
+    out.print(plan_table(plans))
+    lines = list(memory_notes(plans))
+    misfit = False
+    if gpu_memory_gb is not None:
+        lines += card_lines(plans, gpu_memory_gb)
+        misfit = any(each.overflow_bytes(gpu_memory_gb) for each in plans)
+    if nodes or address:
+        fit = cluster_fit(plans, places)
+        lines.append(fit_line(fit, len(places)))
+        misfit = misfit or not fit.ok
+    for line in lines:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    if misfit:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -110,7 +136,7 @@ def generate(
         from deployments.generate import choose_pool, compare_tiers, load_engine
 
         hide_loading_bars()
-        settings = load_config(config)
+        settings = load_config(config, os.environ)
         served, pool = choose_pool(settings, model, tier)
         request = parse_request(
             {

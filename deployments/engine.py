@@ -8,17 +8,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from cluster.acceleration import CacheConfig, QuantizeConfig
-from cluster.config import ModelConfig, PoolConfig, config_hash, parse_size
+from cluster.acceleration import CacheConfig, ParallelismConfig, QuantizeConfig
+from cluster.config import ModelConfig, PoolConfig, Watchdog, config_hash, parse_size
 from cluster.errors import ConfigError
 from cluster.request import Job
 from cluster.tiers import Tier
 from placement.parallel import ParallelDims
 
 StepBoundary = Callable[[int, int], bool]
-"""Called after each step with (steps done, steps in all); False stops the work there."""
+"""Called after each step, or more often, with (steps done, steps in all).
+
+False stops the work at the next boundary between two steps.
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """The place of a rank among the ranks of its replica, and where they meet.
+
+    `host` and `port` are those of the store that rank 0 opens; `timeout_s` bounds every wait of the
+    ranks for each other.
+    """
+
+    rank: int
+    size: int
+    host: str
+    port: int
+    timeout_s: float = 1800.0
 
 
 @dataclass(frozen=True)
@@ -33,20 +51,24 @@ class EngineSpec:
     generator_device: str
     threads: int
     dims: ParallelDims
+    parallelism: ParallelismConfig
     tiers: Mapping[Tier, CacheConfig]
     attention_backend: str | None
     quantize_config: QuantizeConfig | None
     compile: bool
+    offload: str
     vae_tiling: bool
     max_sequence_length: int | None
     warm_up_size: tuple[int, int]
+    warm_up_frames: int | None
+    watchdog: Watchdog
     config_hash: str
     kind: str = "diffusers"
 
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Encoded pictures and what making them took. Steps are summed over the pictures.
+    """Encoded pictures (or clips) and what making them took. Steps are summed over the pictures.
 
     `residual_diffs` has one mapping per picture: step to the relative L1 difference that DBCache
     measured there.
@@ -72,7 +94,11 @@ class Stopped(Exception):
 
 
 class Engine(Protocol):
-    """One rank's pipeline. Not thread-safe: one job at a time."""
+    """One rank's pipeline. Not thread-safe: one job at a time.
+
+    The ranks of a group are called with the same job; rank 0's `boundary` decides for all of them,
+    and only rank 0's result has pictures.
+    """
 
     def warm_up(self) -> None:
         """Runs a small job, so that the first caller does not pay for lazy initialisation."""
@@ -91,8 +117,16 @@ class Engine(Protocol):
 _KINDS = {"diffusers": "deployments.engine_diffusers:DiffusersEngine"}
 
 
-def build_engine(spec: EngineSpec) -> Engine:
+def open_store(host: str) -> Any:
+    """Where the ranks of a replica meet; rank 0 opens it on `host`. It has its `port`."""
+    return import_module("deployments.collectives").open_store(host)
+
+
+def build_engine(spec: EngineSpec, world: World | None = None, store: Any = None) -> Engine:
     """The engine of a spec; its heavy imports happen here and not before.
+
+    A rank of a group gives its `world`, and waits here for the others; rank 0 gives the store that
+    it opened as well.
 
     Raises:
         ConfigError: no such kind, or the pipeline cannot be loaded.
@@ -100,7 +134,7 @@ def build_engine(spec: EngineSpec) -> Engine:
     if spec.kind not in _KINDS:
         raise ConfigError(f"unknown engine {spec.kind!r}; the engines are {', '.join(_KINDS)}")
     module, _, name = _KINDS[spec.kind].partition(":")
-    return cast(Engine, getattr(import_module(module), name)(spec))
+    return cast(Engine, getattr(import_module(module), name)(spec, world, store))
 
 
 def engine_spec(model: ModelConfig, pool: PoolConfig) -> EngineSpec:
@@ -114,12 +148,16 @@ def engine_spec(model: ModelConfig, pool: PoolConfig) -> EngineSpec:
         generator_device=pool.generator_device,
         threads=max(1, int(pool.cpus_per_rank)),
         dims=pool.dims,
+        parallelism=pool.parallelism_config,
         tiers={tier: pool.cache_for(tier) for tier in pool.tiers},
         attention_backend=pool.backend,
         quantize_config=pool.quantize_config,
         compile=pool.compile,
+        offload=pool.offload,
         vae_tiling=pool.vae_tiling,
         max_sequence_length=model.max_sequence_length,
         warm_up_size=parse_size(model.default_size),
+        warm_up_frames=model.default_frames,
+        watchdog=pool.watchdog,
         config_hash=config_hash(model, pool),
     )

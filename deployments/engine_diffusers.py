@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from diffusers import DiffusionPipeline
-from PIL import Image
 
-from cluster.errors import ConfigError, EngineFailed, InvalidRequest
+from cluster.errors import EngineFailed, InvalidRequest
 from cluster.request import SEED_MAX, Job
 from cluster.tiers import Tier
-from deployments.acceleration import CachedTransformer
-from deployments.engine import EngineResult, EngineSpec, StepBoundary, Stopped
-from deployments.pictures import encode_picture
+from deployments.acceleration import accelerate
+from deployments.cached_transformer import CachedTransformer, shares_of_steps, step_mask
+from deployments.collectives import join
+from deployments.engine import EngineResult, EngineSpec, StepBoundary, Stopped, World
+from deployments.pictures import as_pictures, encode
+from deployments.pipeline_calls import PipelineCalls, pixels
+from deployments.pipeline_loading import load_pipeline, place, transformers_of
 
-_OPTIONAL = ("guidance_scale", "true_cfg_scale", "negative_prompt")
+Pixels = npt.NDArray[np.floating]
+
+_DOES_NOT_DIVIDE = "must be divisible by mesh size"
+"""What cache-dit asserts of a sequence that it is to share out among ranks."""
 
 
 class DiffusersEngine:
-    """A diffusers DiT pipeline with cache-dit on its transformer; the tier is chosen per job."""
+    """A diffusers DiT pipeline with cache-dit on its transformers; the tier is chosen per job."""
 
-    def __init__(self, spec: EngineSpec) -> None:
-        """Loads the pipeline onto its device.
+    def __init__(self, spec: EngineSpec, world: World | None, store: Any) -> None:
+        """Loads the pipeline onto its device, and joins the other ranks where there are some.
 
         Raises:
-            ConfigError: the source is no such pipeline, or has no transformer that cache-dit knows.
+            ConfigError: the source is no such pipeline, or cache-dit cannot do with it what the
+                spec asks.
         """
         self._spec = spec
         if spec.device == "cpu":
             torch.set_num_threads(spec.threads)
-        self._pipeline = _load(spec)
-        self._pipeline.set_progress_bar_config(disable=True)
-        self._takes = inspect.signature(self._pipeline.__call__).parameters
-        if "callback_on_step_end" not in self._takes:
-            raise ConfigError(
-                f"{spec.source}: {type(self._pipeline).__name__} has no callback_on_step_end, "
-                "so its steps cannot be watched"
-            )
-        if "num_frames" in self._takes:
-            raise ConfigError(
-                f"{spec.source}: {type(self._pipeline).__name__} makes videos, "
-                "which are not served yet"
-            )
-        transformer = _only_transformer(self._pipeline, spec.source)
-        self._cached = CachedTransformer(transformer, spec)
-        if spec.compile:
-            transformer.compile_repeated_blocks()
-        self._calls = 0
+        self._group = join(world, store, spec.device)
+        self._pipeline = load_pipeline(spec)
+        self._calls = PipelineCalls(self._pipeline, spec.source, spec.max_sequence_length)
+        transformers = transformers_of(self._pipeline, spec.source)
+        if spec.offload == "none":
+            place(self._pipeline, spec)
+        accelerate(self._pipeline, transformers, spec)
+        self._only_to_encode = [] if spec.offload == "none" else place(self._pipeline, spec)
+        self._cached = [CachedTransformer(transformer) for transformer in transformers]
+        self._decodes = self._group.rank == 0 or "vae" in spec.parallelism.extra_parallel_modules
+        self._call_count = 0
         self._first_call_s: float | None = None
-        transformer.register_forward_pre_hook(self._note_call)
+        for transformer in transformers:
+            transformer.register_forward_pre_hook(self._note_call)
 
     def warm_up(self) -> None:
         width, height = self._spec.warm_up_size
@@ -69,43 +70,80 @@ class DiffusersEngine:
             None,
             num_inference_steps=2,
             seed=0,
+            num_frames=self._spec.warm_up_frames,
+            images=_blank_picture(width, height) if self._calls.edits_pictures else (),
         )
-        self.generate(job, tier, lambda done, total: True)
+        self.render(job, tier, lambda done, total: True)
 
     def generate(self, job: Job, tier: Tier, boundary: StepBoundary) -> EngineResult:
-        arguments = self._arguments(job)
-        images: list[bytes] = []
-        notes: dict[str, None] = {}
+        values, result = self.render(job, tier, boundary)
+        started = time.perf_counter()
+        images = tuple(
+            encode(as_pictures(each), job.output_format, job.output_compression, job.fps)
+            for each in values
+        )
+        encoding_s = time.perf_counter() - started
+        return replace(result, images=images, decode_s=result.decode_s + encoding_s)
+
+    def render(
+        self, job: Job, tier: Tier, boundary: StepBoundary
+    ) -> tuple[list[Pixels], EngineResult]:
+        """The values of the pictures, 0 to 1, [frames x] height x width x 3, and the statistics.
+
+        Only rank 0 has values. Raises as `generate` does.
+        """
+        arguments = self._calls.arguments(job)
+        values: list[Pixels] = []
         diffs: list[Mapping[int, float]] = []
         computed = cached = 0
         seconds = {"encode": 0.0, "denoise": 0.0, "decode": 0.0}
+        notes: tuple[str, ...] = ()
         for index in range(job.n):
-            separate_cfg = self._runs_cfg_apart(job, tier)
-            note = self._cached.reset(
-                self._spec.tiers[tier], tier, job.num_inference_steps, separate_cfg=separate_cfg
-            )
-            picture, times = self._one_picture(
+            shares, separate_cfg, note = self._reset(job, tier)
+            notes = (note,) if note else ()
+            found, times = self._one_picture(
                 job, index, arguments, boundary, separate_cfg=separate_cfg
             )
-            statistics = self._cached.statistics(job.num_inference_steps)
-            computed += statistics.steps_computed
-            cached += statistics.steps_cached
-            diffs.append(statistics.residual_diffs)
-            notes |= {note: None} if note else {}
-            encoding = time.perf_counter()
-            images.append(encode_picture(picture, job.output_format, job.output_compression))
-            times["decode"] += time.perf_counter() - encoding
+            if found is not None:
+                values.append(found)
+            counts = [
+                each.statistics(steps)
+                for each, steps in zip(self._cached, shares, strict=True)
+                if steps
+            ]
+            computed += sum(count.steps_computed for count in counts)
+            cached += sum(count.steps_cached for count in counts)
+            diffs.append(_joined([count.residual_diffs for count in counts], shares))
             seconds = {stage: seconds[stage] + times[stage] for stage in seconds}
-        return EngineResult(
-            images=tuple(images),
+        return values, EngineResult(
+            images=(),
             steps_computed=computed,
             steps_cached=cached,
             residual_diffs=tuple(diffs),
             encode_s=seconds["encode"],
             denoise_s=seconds["denoise"],
             decode_s=seconds["decode"],
-            notes=tuple(notes),
+            notes=notes,
         )
+
+    def _reset(self, job: Job, tier: Tier) -> tuple[tuple[int, ...], bool, str | None]:
+        """Prepares the caches for one picture.
+
+        Returns the steps that each transformer will do, whether each makes two calls, and a note
+        where something is done otherwise than the tier's name suggests.
+        """
+        cache = self._spec.tiers[tier]
+        by_default = self._cached[0].separate_cfg_by_default
+        separate_cfg = self._calls.runs_cfg_apart(job, cache, by_default=by_default)
+        mask, note = step_mask(cache, tier, job.num_inference_steps)
+        shares = shares_of_steps(self._pipeline, job.num_inference_steps, len(self._cached))
+        begin = 0
+        for cached, steps in zip(self._cached, shares, strict=True):
+            if steps:
+                own = None if mask is None else [1, *mask[begin + 1 : begin + steps]]
+                cached.reset(cache, tier, own, steps, separate_cfg=separate_cfg)
+            begin += steps
+        return shares, separate_cfg, note
 
     def _one_picture(
         self,
@@ -115,41 +153,42 @@ class DiffusersEngine:
         boundary: StepBoundary,
         *,
         separate_cfg: bool,
-    ) -> tuple[Image.Image, dict[str, float]]:
+    ) -> tuple[Pixels | None, dict[str, float]]:
         total = job.n * job.num_inference_steps
         last_step_s = 0.0
 
         def after_step(
             pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]
         ) -> dict[str, Any]:
+            """The step boundary: the one place where ranks agree to go on or to stop."""
             nonlocal last_step_s
             if step + 1 == job.num_inference_steps:
                 last_step_s = self._now()
-            if not boundary(index * job.num_inference_steps + step + 1, total):
+            if not self._group.agree(boundary(index * job.num_inference_steps + step + 1, total)):
                 raise Stopped
             return tensors
 
         seed = (job.seed + index) % (SEED_MAX + 1)
         generator = torch.Generator(self._spec.generator_device).manual_seed(seed)
-        self._calls, self._first_call_s = 0, None
+        self._call_count, self._first_call_s = 0, None
         started = self._now()
         try:
             with torch.inference_mode():
                 output = self._pipeline(
-                    **arguments, generator=generator, callback_on_step_end=after_step
+                    **arguments,
+                    generator=generator,
+                    callback_on_step_end=after_step,
+                    output_type="np" if self._decodes else "latent",
                 )
         except Stopped:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise EngineFailed(
-                f"{type(self._pipeline).__name__} failed on this request: {reason}"
-            ) from error
+            raise self._failure(job, error) from error
         finished = self._now()
         expected = job.num_inference_steps * (2 if separate_cfg else 1)
-        if self._calls != expected or self._first_call_s is None:
+        if self._call_count != expected or self._first_call_s is None:
             raise EngineFailed(
-                f"{type(self._pipeline).__name__} called its transformer {self._calls} times "
+                f"{type(self._pipeline).__name__} called its transformer {self._call_count} times "
                 f"in {job.num_inference_steps} steps, not {expected}: "
                 "the step mask would not fit"
             )
@@ -158,51 +197,27 @@ class DiffusersEngine:
             "denoise": last_step_s - self._first_call_s,
             "decode": finished - last_step_s,
         }
-        return output.images[0], times
+        return pixels(output) if self._group.rank == 0 else None, times
 
-    def _arguments(self, job: Job) -> dict[str, Any]:
-        arguments: dict[str, Any] = {
-            "prompt": job.prompt,
-            "width": job.width,
-            "height": job.height,
-            "num_inference_steps": job.num_inference_steps,
-            "output_type": "pil",
-        }
-        if self._spec.max_sequence_length is not None and "max_sequence_length" in self._takes:
-            arguments["max_sequence_length"] = self._spec.max_sequence_length
-        for field in _OPTIONAL:
-            if (value := getattr(job, field)) is None:
-                continue
-            if field not in self._takes:
-                raise InvalidRequest(
-                    f"{field}: {job.model} ({type(self._pipeline).__name__}) takes no {field}",
-                    param=field,
-                )
-            arguments[field] = value
-        return arguments
-
-    def _runs_cfg_apart(self, job: Job, tier: Tier) -> bool:
-        """Whether a step of this job calls the transformer twice.
-
-        That is once with the prompt and once with the negative prompt.
-        """
-        if "true_cfg_scale" in self._takes:
-            scale = self._value_of("true_cfg_scale", job.true_cfg_scale)
-            return job.negative_prompt is not None and scale > 1
-        stated = self._spec.tiers[tier].enable_separate_cfg
-        apart = self._cached.separate_cfg_by_default if stated is None else stated
-        return apart and self._value_of("guidance_scale", job.guidance_scale) > 1
-
-    def _value_of(self, field: str, given: float | None) -> float:
-        """What the pipeline will use: the job's value, else its own default, else no guidance."""
-        if given is None and field in self._takes:
-            given = self._takes[field].default
-        return 1.0 if given is None else float(given)
+    def _failure(self, job: Job, error: Exception) -> Exception:
+        """What a pipeline's exception means to the caller."""
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        if isinstance(error, AssertionError) and _DOES_NOT_DIVIDE in reason:
+            dims = self._spec.dims
+            return InvalidRequest(
+                f"size: {job.width}x{job.height} with this prompt makes a sequence that does not "
+                f"divide by the {dims.ulysses_size * dims.ring_size} ranks of {dims.label}; "
+                "another size may, and ulysses_anything takes any",
+                param="size",
+            )
+        return EngineFailed(f"{type(self._pipeline).__name__} failed on this request: {reason}")
 
     def _note_call(self, module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
         if self._first_call_s is None:
+            for hook in self._only_to_encode:
+                hook.offload()
             self._first_call_s = self._now()
-        self._calls += 1
+        self._call_count += 1
 
     def _now(self) -> float:
         """Seconds, with the device's work up to here done."""
@@ -211,34 +226,16 @@ class DiffusersEngine:
         return time.perf_counter()
 
 
-def _only_transformer(pipeline: Any, source: str) -> Any:
-    name = type(pipeline).__name__
-    if getattr(pipeline, "transformer", None) is None:
-        raise ConfigError(f"{source}: {name} has no transformer; only DiT pipelines are served")
-    if getattr(pipeline, "transformer_2", None) is not None:
-        raise ConfigError(f"{source}: {name} has two transformers, which are not served yet")
-    return pipeline.transformer
+def _joined(diffs: list[Mapping[int, float]], shares: tuple[int, ...]) -> Mapping[int, float]:
+    """The residual differences of all transformers, by the step of the whole schedule."""
+    joined: dict[int, float] = {}
+    begin = 0
+    for steps, each in zip([share for share in shares if share], diffs, strict=True):
+        joined |= {begin + step: diff for step, diff in each.items()}
+        begin += steps
+    return joined
 
 
-def _load(spec: EngineSpec) -> Any:
-    if spec.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"model {spec.model}, pool {spec.pool}: device is cuda, "
-            f"but torch {torch.__version__} sees no CUDA device here"
-        )
-    try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            spec.source,
-            dtype=getattr(torch, spec.dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=Path(spec.source).exists(),
-        )
-    except (OSError, ValueError, RuntimeError, AttributeError) as error:
-        raise ConfigError(
-            f"{spec.source}: cannot be loaded as a diffusers pipeline: "
-            f"{' '.join(str(error).split())[:400]}"
-        ) from error
-    if spec.vae_tiling:
-        pipeline.vae.enable_tiling()
-    return pipeline.to(spec.device)
+def _blank_picture(width: int, height: int) -> tuple[bytes, ...]:
+    gray = np.full((height, width, 3), 0.5)
+    return (encode(as_pictures(gray), "png", None, fps=1),)

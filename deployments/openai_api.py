@@ -106,12 +106,9 @@ def envelope(
 
 def generation_operation() -> dict[str, Any]:
     """What the OpenAPI document says of the body of `POST /v1/images/generations`."""
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": GenerateRequest.model_json_schema()}},
-        }
-    }
+    schema = GenerateRequest.model_json_schema()
+    del schema["properties"]["images"]
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _no_such_number(name: str) -> NoReturn:

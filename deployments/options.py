@@ -28,7 +28,7 @@ def pool_name(model: ModelConfig, pool: PoolConfig) -> str:
 
 def pool_group(pool: PoolConfig) -> GroupPlan:
     """The placement group of one replica of a pool."""
-    return plan_group(pool.num_ranks, pool.cpus_per_rank, 1 if pool.device == "cuda" else 0)
+    return plan_group(pool.num_ranks, pool.cpus_per_rank, pool.gpus, pool.ranks_per_node)
 
 
 def gateway_options() -> dict[str, Any]:
@@ -49,8 +49,10 @@ def router_options(model: ModelConfig) -> dict[str, Any]:
 def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
     """The options of a pool's deployment.
 
+    The replica process runs in bundle 0; the ranks of a group are placed by it in the others.
     One job at a time reaches a replica by the router's choice; the other slots are for `stop`
-    calls. A pool with room to scale grows when its replicas are busy more than seven tenths of the
+    calls. Serve looks every second whether a replica has died: its default of ten would be most of
+    the time that a new one takes. A pool with room to scale grows when its replicas are busy more than seven tenths of the
     time.
     """
     group = pool_group(pool)
@@ -66,6 +68,7 @@ def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
         "request_router_config": {
             "request_router_class": "deployments.dispatch:NamedReplicaRouter"
         },
+        "health_check_period_s": 1.0,
         "graceful_shutdown_wait_loop_s": 0.5,
         "graceful_shutdown_timeout_s": DRAIN_S,
     }

@@ -14,6 +14,7 @@ from cluster.config import ClusterConfig
 from cluster.load import load_config
 from cluster.request import Job, parse_request, settle
 from deployments.engine import Engine, EngineResult, EngineSpec, build_engine, engine_spec
+from tests.families import family_folder
 
 DEMO = Path("configs/demo.yaml")
 PROMPT = "a red circle left of a blue square on a white background"
@@ -47,6 +48,19 @@ def engine(spec: EngineSpec) -> Engine:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return build_engine(spec)
+
+
+@pytest.fixture(scope="session")
+def family_folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a family's tiny pipeline, by its name; built once."""
+    base = tmp_path_factory.mktemp("families")
+
+    def folder(name: str) -> Path:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return family_folder(name, base)
+
+    return folder
 
 
 @pytest.fixture

@@ -43,6 +43,10 @@ class Server:
         name = f"ServeReplica:dit-serve:{deployment}"
         return [pid for pid, line in self.processes().items() if name in line]
 
+    def rank_pids(self) -> list[int]:
+        """The processes of ranks, of all pools of more than one."""
+        return sorted(pid for pid, line in self.processes().items() if "RankWorker" in line)
+
     def ray_address(self) -> str:
         """The address of this cluster's own Ray."""
         return next(
@@ -71,8 +75,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(config: Path, port: int, log: Path) -> Server:
-    """Starts `dit-serve up`, marked by a variable in its environment; does not wait."""
+def start(config: Path, port: int, log: Path, **variables: str) -> Server:
+    """Starts `dit-serve up`, marked by a variable in its environment; does not wait.
+
+    `variables` come to the environment of all its processes.
+    """
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "deployments", "up", str(config)]
     printed = log.with_suffix(".printed")
@@ -81,15 +88,15 @@ def start(config: Path, port: int, log: Path) -> Server:
             [*command, "--port", str(port), "--log", str(log)],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"DIT_SERVE_TEST": url},
+            env=os.environ | variables | {"DIT_SERVE_TEST": url},
         )
     return Server(url, log, printed, process)
 
 
 @contextmanager
-def serving(config: Path, folder: Path) -> Iterator[Server]:
+def serving(config: Path, folder: Path, **variables: str) -> Iterator[Server]:
     """A cluster that is ready; stopped at the end, with nothing left of it."""
-    server = start(config, free_port(), folder / "serve.log")
+    server = start(config, free_port(), folder / "serve.log", **variables)
     try:
         wait_ready(server)
         yield server

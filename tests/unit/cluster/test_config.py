@@ -247,14 +247,12 @@ def test_every_fault_of_a_file_has_a_line(args: Args):
         (4, {"ulysses": 2, "tp": "auto"}, "ulysses2+tp2"),
     ],
 )
-def test_more_than_one_rank_is_refused_with_a_clear_sentence(
+def test_a_pool_has_the_shape_that_its_sizes_make(
     args: Args, num_ranks: int, parallelism: dict[str, object], label: str
 ):
     at(args, POOL).update(num_ranks=num_ranks, parallelism_config=parallelism)
-    line = fault(args)
-    assert line.startswith("models[0].pools[0]: num_ranks: ")
-    assert f"{num_ranks} ranks ({label}) is not built yet" in line
-    assert "one rank per replica" in line
+    made = ClusterConfig.model_validate(args).models[0].pools[0]
+    assert (made.dims.world_size, made.dims.label) == (num_ranks, label)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +271,51 @@ def test_sizes_that_do_not_fit_the_ranks_are_refused(
 @pytest.mark.parametrize(
     ("settings_of", "words"),
     [
-        ({"quantize_config": {}}, ["quantize_config", "CUDA", "cpu"]),
+        (
+            {"quantize_config": {"quant_type": "float8_blockwise"}},
+            ["quantize_config", "float8_per_block", "CUDA", "cpu", "int8_weight_only"],
+        ),
+        ({"quantize_config": {}}, ["quantize_config", "float8_per_row", "bfloat16", "float32"]),
+        (
+            {
+                "num_ranks": 2,
+                "parallelism_config": {"tp_size": 2},
+                "quantize_config": {"quant_type": "int8"},
+            },
+            ["quantize_config", "int8_per_row", "tp_size 2", "int8_weight_only"],
+        ),
+        (
+            {"num_ranks": 2, "parallelism_config": {"ring_size": 2, "ulysses_async": True}},
+            ["parallelism_config", "ulysses_async", "ulysses_size"],
+        ),
+        (
+            {
+                "num_ranks": 4,
+                "parallelism_config": {
+                    "ulysses_size": 2,
+                    "ring_size": 2,
+                    "ulysses_anything": True,
+                },
+            },
+            ["parallelism_config", "ulysses_anything", "ring_size 2"],
+        ),
+        (
+            {"num_ranks": 2, "parallelism_config": {"ulysses_size": 2, "ulysses_float8": True}},
+            ["parallelism_config", "ulysses_float8", "CUDA"],
+        ),
+        (
+            {"parallelism_config": {"extra_parallel_modules": ["vae"]}},
+            ["parallelism_config", "extra_parallel_modules", "2 ranks"],
+        ),
+        (
+            {"num_ranks": 2, "parallelism_config": {"ulysses_size": 2}, "offload": "sequential"},
+            ["offload", "sequential", "text_encoder"],
+        ),
+        (
+            {"num_ranks": 8, "parallelism_config": {"tp_size": 8}, "ranks_per_node": 4},
+            ["ranks_per_node", "4", "tp_size 8", "straddle"],
+        ),
+        ({"device": "cuda", "gpus_per_rank": 0}, ["gpus_per_rank", "cuda"]),
         ({"generator_device": "cuda"}, ["generator_device", "device: cuda"]),
         (
             {"attention_backend": "native", "parallelism_config": {"attention_backend": "sage"}},

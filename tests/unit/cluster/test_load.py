@@ -163,3 +163,24 @@ def test_settings_can_be_shared_with_a_merge_key(tmp_path: Path):
     file = tmp_path / "merge.yaml"
     file.write_text("base: &base {a: 1, b: 2}\nother:\n  <<: *base\n  b: 3\n")
     assert read_document(file)["other"] == {"a": 1, "b": 3}
+
+
+def test_a_file_is_read_over_the_environment_and_its_own_env_vars(tmp_path: Path):
+    pool = {"name": "p", "cache_config": {"Bn_compute_blocks": 3}}
+    ours = {
+        "import_path": IMPORT_PATH,
+        "args": {"models": [{"name": "m", "source": "s", "pools": [pool]}]},
+        "runtime_env": {"env_vars": {"DIT_SERVE_CACHE_DIT_FN": "2"}},
+    }
+    path = written(tmp_path, yaml.safe_dump({"applications": [ours]}))
+    environment = {f"DIT_SERVE_CACHE_DIT_{name}": "1" for name in ("FN", "BN", "WARMUP")}
+    cache = load_config(path, environment).models[0].pools[0].cache_config
+    assert (cache.Fn_compute_blocks, cache.Bn_compute_blocks, cache.max_warmup_steps) == (2, 3, 1)
+
+
+def test_env_vars_in_a_file_are_text(tmp_path: Path):
+    env = "    runtime_env: {env_vars: {DIT_SERVE_CACHE_DIT_FN: 1}}\n    args: {models: []}\n"
+    assert faults(written(tmp_path, OURS + env)) == [
+        "applications[0].runtime_env.env_vars.DIT_SERVE_CACHE_DIT_FN: "
+        "must be text, in quotes (given: 1)"
+    ]

@@ -1,0 +1,37 @@
+"""How long a replica may work on a job without a sign of life before it counts as hung."""
+
+from __future__ import annotations
+
+from cluster.config import Watchdog
+from cluster.request import Job
+
+Likeness = tuple[int, int, int | None]
+"""Width, height and number of frames."""
+
+
+class SilenceLimits:
+    """Learns the longest silence between two step boundaries from jobs that went well.
+
+    Jobs of one size (and number of frames) are alike in this: a silence is a step, or the encoding
+    before the first, or the decoding after the last.
+    """
+
+    def __init__(self, settings: Watchdog) -> None:
+        self._settings = settings
+        self._longest_s: dict[Likeness, float] = {}
+
+    def limit_s(self, job: Job) -> float:
+        """Seconds of silence after which a replica that does this job counts as hung."""
+        known_s = self._longest_s.get(likeness(job))
+        if known_s is None:
+            return self._settings.unknown_s
+        return max(self._settings.min_s, self._settings.multiple * known_s)
+
+    def learn(self, like: Likeness, longest_s: float) -> None:
+        """Takes the longest silence of a job that was done."""
+        self._longest_s[like] = max(longest_s, self._longest_s.get(like, 0.0))
+
+
+def likeness(job: Job) -> Likeness:
+    """What makes two jobs alike in their silences."""
+    return job.width, job.height, job.num_frames

@@ -1,0 +1,111 @@
+"""One rank of a replica: an engine in a process of its own, called by `RankGroup`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import ray
+
+from cluster.errors import DitServeError
+from cluster.request import Job
+from cluster.tiers import Tier
+from deployments.engine import (
+    Engine,
+    EngineResult,
+    EngineSpec,
+    Stopped,
+    World,
+    build_engine,
+    open_store,
+)
+
+
+class WasStopped:
+    """A rank stopped at a step boundary, as all of its group did."""
+
+
+RankAnswer = EngineResult | WasStopped | DitServeError
+
+
+@ray.remote(concurrency_groups={"control": 1, "life": 1})
+class RankWorker:
+    """A Ray actor on the bundle of its rank.
+
+    Its work has one thread, so that jobs follow each other; what is asked meanwhile has another.
+    """
+
+    def __init__(self, spec: EngineSpec, group: str, rank: int) -> None:
+        """`group` is the name under which the rank's lines appear in logs."""
+        self._spec = spec
+        self._group = group
+        self._rank = rank
+        self._engine: Engine | None = None
+        self._store: object = None
+        self._steps_done = 0
+        self._stop = threading.Event()
+
+    def __repr__(self) -> str:
+        """What Ray puts before each line of this process in the logs."""
+        return f"{self._group} rank {self._rank}"
+
+    def open_store(self) -> tuple[str, int]:
+        """Where the ranks are to meet: this node's address and a free port. Rank 0 only."""
+        host = ray.util.get_node_ip_address()
+        store = open_store(host)
+        self._store = store
+        return host, store.port
+
+    def load(self, world: World) -> None:
+        """Meets the other ranks and loads the pipeline.
+
+        Raises:
+            ConfigError: the pipeline cannot be loaded, or not be divided as the spec says.
+        """
+        started = time.perf_counter()
+        self._engine = build_engine(self._spec, world, self._store)
+        self._tell(f"loaded in {time.perf_counter() - started:.1f} s")
+
+    def generate(self, job: Job, tier: Tier) -> RankAnswer:
+        """This rank's part of a job; what may be expected to go wrong comes back as a value."""
+        assert self._engine is not None, "load comes first"
+        self._steps_done = 0
+        self._stop.clear()
+        try:
+            result = self._engine.generate(job, tier, self._boundary)
+        except Stopped:
+            return WasStopped()
+        except DitServeError as error:
+            return error
+        return result if self._rank == 0 else replace(result, images=(), residual_diffs=())
+
+    def warm_up(self) -> None:
+        """Runs a small job with the others."""
+        assert self._engine is not None, "load comes first"
+        started = time.perf_counter()
+        self._engine.warm_up()
+        self._tell(f"warmed up in {time.perf_counter() - started:.1f} s")
+
+    @ray.method(concurrency_group="control")
+    def steps_done(self) -> int:
+        """Step boundaries that this job has passed."""
+        return self._steps_done
+
+    @ray.method(concurrency_group="control")
+    def stop(self) -> None:
+        """Has the group stop at its next step boundary; rank 0 is the one that is told."""
+        self._stop.set()
+
+    @ray.method(concurrency_group="life")
+    def live(self) -> None:
+        """Never returns: a call that fails when this process ends."""
+        threading.Event().wait()
+
+    def _tell(self, what: str) -> None:
+        """A line for those who wait for the replica; Ray takes what a worker prints to the log."""
+        print(f"rank {self._rank} of {self._spec.dims.world_size}: {what}", flush=True)
+
+    def _boundary(self, done: int, total: int) -> bool:
+        self._steps_done = done
+        return not self._stop.is_set()

@@ -183,6 +183,8 @@ def _shape_problem(pool: PoolConfig, dims: ParallelDims) -> str | None:
         return "parallelism_config: ulysses_float8 needs CUDA (its kernels are Triton's)"
     if quantize is not None and (problem := quantize.problem(pool.device, pool.dtype, dims)):
         return f"quantize_config: {problem}"
+    if pool.offload == "sequential" and pool.device == "cpu":
+        return "offload: sequential needs device: cuda; on cpu there is nothing to offload to"
     if pool.offload in ("model", "sequential") and dims.world_size > 1:
         return (
             f"offload: {pool.offload} moves whole modules, which a group of ranks shares; "

@@ -122,10 +122,15 @@ def _prepare_for_ranks(
     name = type(transformer).__name__
     if parallelism.ulysses_async:
         _refuse_without_async(transformer)
-    if dims.ring_size > 1 and name in _MASKS_ITS_TEXT:
+    if name in _MASKS_ITS_TEXT and dims.ring_size > 1:
         raise ConfigError(
             f"ring_size: {name} masks the padding of its text, and ring attention takes no mask; "
             "use ulysses_size"
+        )
+    if name in _MASKS_ITS_TEXT and parallelism.ulysses_anything:
+        raise ConfigError(
+            f"ulysses_anything: cache-dit splits the mask of {name} otherwise than its uneven "
+            "sequence; leave it out"
         )
     if config.cp_enabled():
         planner = ContextParallelismPlannerRegister.get_planner(transformer)()

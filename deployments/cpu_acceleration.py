@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import cache_dit.attention.backends.native as native
+import cache_dit.distributed.core._context_parallel as context_parallel
 import cache_dit.distributed.core._templated_ring as ring
 import torch
 import torch.distributed as dist
@@ -27,6 +28,7 @@ def mend_for_cpu() -> None:
     """Lets tensor, ring, text encoder and VAE parallelism and quantization run on CPU."""
     _merge_rings_with_torch()
     _attend_with_lse()
+    _gather_uneven_shares()
     _mesh_on_cpu()
     _normalize_wan_anywhere()
     _quantize_on_cpu()
@@ -38,10 +40,13 @@ def _merge_rings_with_torch() -> None:
 
 
 def _attend_with_lse() -> None:
-    """Ring attention wants the log-sum-exp, which torch gives on CPU by another operator."""
+    """Ring attention wants the log-sum-exp, which torch gives on CPU by another operator.
+
+    The name stays: cache-dit knows by it which operators take a mask.
+    """
     elsewhere = native._native_attention_forward_op
 
-    def forward(
+    def _native_attention_forward_op(
         ctx: Any,
         query: torch.Tensor,
         key: torch.Tensor,
@@ -70,7 +75,7 @@ def _attend_with_lse() -> None:
                 **rest,
             )
         if attn_mask is not None:
-            raise ValueError("ring attention takes no attention mask")
+            raise ValueError("`attn_mask`: ring attention takes no mask")
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query.transpose(1, 2),
             key.transpose(1, 2),
@@ -81,7 +86,27 @@ def _attend_with_lse() -> None:
         )
         return out.transpose(1, 2), lse.transpose(1, 2).unsqueeze(-1)
 
-    native._native_attention_forward_op = forward
+    native._native_attention_forward_op = _native_attention_forward_op
+
+
+def _gather_uneven_shares() -> None:
+    """`ulysses_anything` gathers shares of unequal length, which gloo does not take.
+
+    They are gathered at the length of the longest, and cut.
+    """
+
+    def gather(tensor: torch.Tensor, dim: int, group: dist.ProcessGroup) -> torch.Tensor:
+        sizes = context_parallel._gather_size(tensor.shape[dim], group)
+        shape = list(tensor.shape)
+        shape[dim] = max(sizes)
+        padded = tensor.new_zeros(shape)
+        padded.narrow(dim, 0, tensor.shape[dim]).copy_(tensor)
+        shares = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(shares, padded, group=group)
+        pairs = zip(shares, sizes, strict=True)
+        return torch.cat([share.narrow(dim, 0, size) for share, size in pairs], dim)
+
+    context_parallel._all_gather_anything = gather
 
 
 def _mesh_on_cpu() -> None:
@@ -135,7 +160,12 @@ class _CpuPlatform:
 
 
 def _quantize_on_cpu() -> None:
-    """cache-dit asserts CUDA before it calls torchao."""
+    """cache-dit asserts CUDA before it calls torchao, and torchao a card with float8.
+
+    What torch multiplies on CPU all the same is `cluster.acceleration.CPU_QUANT_TYPES`.
+    """
+    quant_api = importlib.import_module("torchao.quantization.quant_api")
+    quant_api._check_hardware_support = lambda granularity: None  # type: ignore[attr-defined]
     quantize_ao = importlib.import_module("cache_dit.quantization.torchao.quantize_ao")
     quantize_ao.current_platform = _CpuPlatform  # type: ignore[attr-defined]
     quantize_ao._check_if_module_can_quantized = _not_yet_quantized  # type: ignore[attr-defined]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,9 @@ Pixels = npt.NDArray[np.floating]
 
 _DOES_NOT_DIVIDE = "must be divisible by mesh size"
 """What cache-dit asserts of a sequence that it is to share out among ranks."""
+
+_MASK_IN_RING = "attn_mask"
+"""What cache-dit names when a mask comes to ring attention, which takes none."""
 
 
 class DiffusersEngine:
@@ -51,6 +55,7 @@ class DiffusersEngine:
         self._only_to_encode = [] if spec.offload == "none" else place(self._pipeline, spec)
         self._cached = [CachedTransformer(transformer) for transformer in transformers]
         self._decodes = self._group.rank == 0 or "vae" in spec.parallelism.extra_parallel_modules
+        self._without_gradients = _mode(spec)
         self._call_count = 0
         self._first_call_s: float | None = None
         for transformer in transformers:
@@ -173,7 +178,7 @@ class DiffusersEngine:
         self._call_count, self._first_call_s = 0, None
         started = self._now()
         try:
-            with torch.inference_mode():
+            with self._without_gradients():
                 output = self._pipeline(
                     **arguments,
                     generator=generator,
@@ -210,6 +215,16 @@ class DiffusersEngine:
                 "another size may, and ulysses_anything takes any",
                 param="size",
             )
+        if (
+            isinstance(error, ValueError)
+            and _MASK_IN_RING in reason
+            and self._spec.dims.ring_size > 1
+        ):
+            return InvalidRequest(
+                "negative_prompt: guidance with prompts of unlike length needs a mask here, which "
+                f"ring attention ({self._spec.dims.label}) does not take",
+                param="negative_prompt",
+            )
         return EngineFailed(f"{type(self._pipeline).__name__} failed on this request: {reason}")
 
     def _note_call(self, module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -224,6 +239,17 @@ class DiffusersEngine:
         if self._spec.device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
+
+
+def _mode(spec: EngineSpec) -> Callable[[], AbstractContextManager[Any]]:
+    """`inference_mode`, the faster one, but where modules replace or unwrap their own weights.
+
+    Those are accelerate's hooks that move layer by layer, and torchao's weights in shards.
+    """
+    sharded_and_quantized = spec.dims.tp_size > 1 and spec.quantize_config is not None
+    if spec.offload == "sequential" or sharded_and_quantized:
+        return torch.no_grad
+    return torch.inference_mode
 
 
 def _joined(diffs: list[Mapping[int, float]], shares: tuple[int, ...]) -> Mapping[int, float]:

@@ -45,18 +45,37 @@ REFUSALS = {
 }
 """Family and shape, and the reason why they do not go together."""
 
-TIERS = {
-    Tier.NONE: CacheConfig(Fn_compute_blocks=1),
-    Tier.FAST: CacheConfig(
-        Fn_compute_blocks=1,
-        residual_diff_threshold=0.5,
-        max_warmup_steps=2,
-        enable_taylorseer=True,
-        steps_computation_policy="dynamic",
-    ),
-    Tier.ULTRA: CacheConfig(Fn_compute_blocks=1, steps_computation_policy="static"),
+THRESHOLDS = {
+    "flux": 0.66,
+    "flux2-klein": 10.0,
+    "qwen-image": 0.99,
+    "qwen-image-edit": 0.99,
+    "z-image": 10.0,
+    "wan2.1": 0.45,
+    "wan2.2": 0.40,
+    "hunyuan-video": 0.61,
 }
-"""No cache; a dynamic mask with TaylorSeer; a static mask."""
+"""What makes the dynamic mask cache some of the steps that it may, and not others.
+
+With random weights the residuals of two families never differ by less than 1, above which cache-dit
+does not compare: these cache every step that they may.
+"""
+
+
+def tiers_of(family: Family) -> dict[Tier, CacheConfig]:
+    """No cache; a dynamic mask with TaylorSeer; a static mask."""
+    return {
+        Tier.NONE: CacheConfig(Fn_compute_blocks=1),
+        Tier.FAST: CacheConfig(
+            Fn_compute_blocks=1,
+            residual_diff_threshold=THRESHOLDS[family.name],
+            max_warmup_steps=2,
+            enable_taylorseer=True,
+            steps_computation_policy="dynamic",
+        ),
+        Tier.ULTRA: CacheConfig(Fn_compute_blocks=1, steps_computation_policy="static"),
+    }
+
 
 Drawn = dict[Tier, tuple[Any, int, tuple[Mapping[int, float], ...]]]
 """By tier: the values of the picture (rank 0 only), steps cached, residual differences."""
@@ -76,7 +95,7 @@ def spec_of(
         threads=1,
         dims=parallelism.dims(num_ranks),
         parallelism=parallelism,
-        tiers=TIERS,
+        tiers=tiers_of(family),
         attention_backend=None,
         quantize_config=None,
         compile=False,
@@ -135,7 +154,7 @@ def draw(spec: EngineSpec, jobs: dict[Tier, Job]) -> list[Drawn]:
 
 def jobs_of(family: Family) -> dict[Tier, Job]:
     """One per tier; with guidance in the static one, so that both of its calls are cached."""
-    return {tier: job_of(family, guided=tier is Tier.ULTRA) for tier in TIERS}
+    return {tier: job_of(family, guided=tier is Tier.ULTRA) for tier in tiers_of(family)}
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +188,7 @@ def test_ranks_draw_what_one_process_draws(
         return
     alone = single(name, "vae" in parallelism.extra_parallel_modules)
     ranks = draw(spec, jobs_of(family))
-    for tier in TIERS:
+    for tier in alone:
         values, cached, diffs = ranks[0][tier]
         expected, cached_alone, _ = alone[tier]
         assert np.abs(values - expected).max() <= TOLERANCE, tier

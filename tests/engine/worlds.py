@@ -1,8 +1,8 @@
 """Runs a function in a world of N ranks on this machine, as the parallel tests need it.
 
-Ranks are forked from a server process that has imported torch, diffusers and cache-dit once, so that
-a world costs tenths of a second and not N imports of ten seconds. Each has one thread. The world
-ends, one way or the other, within its time: a rank that fails or hangs takes the others with it.
+Ranks are forked from a server process that has imported torch, diffusers and cache-dit once, so
+that a world costs tenths of a second and not N imports of ten seconds. Each has one thread. The
+world ends, one way or the other, within its time: a rank that fails or hangs takes all with it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import connection, forkserver
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,15 @@ def run_world(
     Raises:
         WorldFailed: a rank raised or died, or not all were done after `timeout_s`.
     """
-    context = _server()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as folder:
         rendezvous = (Path(folder) / "store").as_uri()
         ranks = []
         for rank in range(world_size):
             ours, theirs = context.Pipe(duplex=False)
             job = (theirs, target, rank, world_size, rendezvous, *args)
-            process = context.Process(target=_rank, args=job, daemon=True)
+            process = context.Process(target=_be_rank, args=job, daemon=True)
             process.start()
             theirs.close()
             ranks.append((process, ours))
@@ -71,27 +72,11 @@ def gloo_group(rank: int, world_size: int, rendezvous: str) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _server() -> Any:
-    """The context whose server forks ranks; it starts with the first world of the session."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "GLOO_SOCKET_IFNAME")}
-    os.environ |= {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    try:
-        forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-    return context
-
-
-def _rank(pipe: connection.Connection, target: Callable[..., Any], *args: Any) -> None:
+def _be_rank(pipe: Connection, target: Callable[..., Any], *args: Any) -> None:
     import torch
 
     torch.set_num_threads(1)
+    os.environ |= {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     try:
         answer = (True, target(*args))
     except BaseException:
@@ -99,20 +84,20 @@ def _rank(pipe: connection.Connection, target: Callable[..., Any], *args: Any) -
     pipe.send(answer)
 
 
-def _collect(pipes: list[connection.Connection], deadline: float) -> list[Any]:
+def _collect(pipes: list[Connection], deadline: float) -> list[Any]:
     results: dict[int, Any] = {}
-    while len(results) < len(pipes):
-        waiting = [pipe for rank, pipe in enumerate(pipes) if rank not in results]
-        ready = connection.wait(waiting, max(0.0, deadline - time.monotonic()))
+    while waiting := [rank for rank in range(len(pipes)) if rank not in results]:
+        ready = wait([pipes[rank] for rank in waiting], max(0.0, deadline - time.monotonic()))
         if not ready:
-            raise WorldFailed(f"ranks {sorted({*range(len(pipes))} - {*results})} took too long")
-        for pipe in ready:
-            rank = pipes.index(pipe)  # type: ignore[arg-type]
+            raise WorldFailed(f"ranks {waiting} of {len(pipes)} were not done in time")
+        for rank in waiting:
+            if pipes[rank] not in ready:
+                continue
             try:
                 done, answer = pipes[rank].recv()
             except EOFError:
                 raise WorldFailed(f"rank {rank} died without a word") from None
             if not done:
-                raise WorldFailed(f"rank {rank}:\n{answer}")
+                raise WorldFailed(f"rank {rank}: {answer}")
             results[rank] = answer
     return [results[rank] for rank in range(len(pipes))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from diffusers import (
     AutoencoderKLFlux2,
+    FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
     FluxPipeline,
@@ -15,11 +16,10 @@ from tests.families.parts import (
     CHAT,
     autoencoder_kl,
     clip_text_model,
-    draw_weights,
-    flow_scheduler,
     qwen3_config,
     word_tokenizer,
 )
+from tests.families.weights import draw_weights
 
 
 def flux() -> FluxPipeline:
@@ -54,7 +54,7 @@ def flux() -> FluxPipeline:
     vae = autoencoder_kl()
     draw_weights(transformer, clip, t5, vae, seed=1)
     return FluxPipeline(
-        scheduler=flow_scheduler(use_dynamic_shifting=True),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=vae,
         text_encoder=clip,
         tokenizer=clip_tokenizer,
@@ -90,7 +90,7 @@ def flux2_klein() -> Flux2KleinPipeline:
     )
     draw_weights(transformer, text_encoder, vae, seed=2)
     return Flux2KleinPipeline(
-        scheduler=flow_scheduler(use_dynamic_shifting=True),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,

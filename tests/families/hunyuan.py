@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from diffusers import (
     AutoencoderKLHunyuanVideo,
+    FlowMatchEulerDiscreteScheduler,
     HunyuanVideoPipeline,
     HunyuanVideoTransformer3DModel,
 )
 from transformers import LlamaConfig, LlamaModel
 
-from tests.families.parts import (
-    clip_text_model,
-    draw_weights,
-    flow_scheduler,
-    word_tokenizer,
-)
+from tests.families.parts import clip_text_model, word_tokenizer
+from tests.families.weights import draw_weights
 
 LLAMA = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 
@@ -63,7 +60,7 @@ def hunyuan_video() -> HunyuanVideoPipeline:
         tokenizer=tokenizer,
         transformer=transformer,
         vae=vae,
-        scheduler=flow_scheduler(shift=7.0),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
         text_encoder_2=clip,
         tokenizer_2=clip_tokenizer,
     )

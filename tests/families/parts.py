@@ -1,14 +1,9 @@
-"""What several families share: tokenizers, text encoders, VAEs, schedulers and their random weights."""
+"""What several families share: a tokenizer, text encoders and a VAE."""
 
 from __future__ import annotations
 
-import itertools
-from typing import Any
-
-import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler
+from diffusers import AutoencoderKL
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, processors
-from torch import nn
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -16,7 +11,10 @@ from transformers import (
     Qwen3Config,
 )
 
-WORDS = ["a", "an", "the", "red", "green", "blue", "yellow", "orange", "purple", "white", "black", "gray", "large", "small", "circle", "square", "triangle", "star", "left", "right", "above", "below", "of", "on", "background", "moving", "up", "down"]
+WORDS = (
+    "a an the red green blue yellow orange purple white black gray large small circle square "
+    "triangle star left right above below of on background moving up down"
+)
 CHAT = ("<|im_start|>", "<|im_end|>")
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 CHAT_TEMPLATE = (
@@ -34,9 +32,11 @@ def word_tokenizer(
     So the templates of the pipelines are about as long in tokens as they really are. `end` puts
     `</s>` after each text; ids 0, 1 and 2 are padding, `</s>` and any unknown word.
     """
-    tokens = ["<pad>", "</s>", "<unk>", *special, "\n", *WORDS]
+    tokens = ["<pad>", "</s>", "<unk>", *special, "\n", *WORDS.split()]
     tokenizer = Tokenizer(models.WordLevel({t: i for i, t in enumerate(tokens)}, "<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|'?\w+|[^\w\s]"), "removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(
+        Regex(r"\n|'?\w+|[^\w\s]"), "removed", invert=True
+    )
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
     if end:
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -103,29 +103,3 @@ def autoencoder_kl() -> AutoencoderKL:
         use_quant_conv=False,
         use_post_quant_conv=False,
     )
-
-
-def flow_scheduler(**settings: Any) -> FlowMatchEulerDiscreteScheduler:
-    return FlowMatchEulerDiscreteScheduler(**settings)
-
-
-def draw_weights(*modules: nn.Module, seed: int) -> None:
-    """Fills every parameter anew: matrices that keep a unit variance, gains near one, small biases.
-
-    A library's own initialisation has zeros (gates, last layers) and memory never written to,
-    which make a random model dull or different each time.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in itertools.chain.from_iterable(m.named_parameters() for m in modules):
-        noise = torch.randn(parameter.shape, generator=generator)
-        with torch.no_grad():
-            if parameter.ndim >= 2:
-                fan_in = parameter[0].numel()
-                noise = noise if "embed" in name and "token" in name else noise / fan_in**0.5
-            elif name.endswith("weight"):
-                noise = 1 + 0.1 * noise
-            else:
-                noise = 0.1 * noise
-            parameter.copy_(noise)
-    for module in modules:
-        module.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from diffusers import (
     AutoencoderKLQwenImage,
+    FlowMatchEulerDiscreteScheduler,
     QwenImageEditPipeline,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
@@ -17,7 +18,8 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from tests.families.parts import CHAT, VISION, draw_weights, flow_scheduler, word_tokenizer
+from tests.families.parts import CHAT, VISION, word_tokenizer
+from tests.families.weights import draw_weights
 
 
 def qwen_image() -> QwenImagePipeline:
@@ -26,7 +28,7 @@ def qwen_image() -> QwenImagePipeline:
     vae = _autoencoder(levels=4)
     draw_weights(transformer, text_encoder, vae, seed=3)
     return QwenImagePipeline(
-        scheduler=flow_scheduler(use_dynamic_shifting=True),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
@@ -47,7 +49,7 @@ def qwen_image_edit() -> QwenImageEditPipeline:
         video_processor=Qwen2VLVideoProcessor(patch_size=14, merge_size=2, size=size),
     )
     return QwenImageEditPipeline(
-        scheduler=flow_scheduler(use_dynamic_shifting=True),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
@@ -111,7 +113,7 @@ def _text_encoder(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditiona
 def _autoencoder(levels: int) -> AutoencoderKLQwenImage:
     """Shrinks by 2 ** (levels - 1); its latents have four channels."""
     return AutoencoderKLQwenImage(
-        base_dim=2,
+        base_dim=8,
         z_dim=4,
         dim_mult=[1] * levels,
         num_res_blocks=1,

@@ -12,7 +12,8 @@ from diffusers import (
 )
 from transformers import UMT5Config, UMT5EncoderModel
 
-from tests.families.parts import draw_weights, word_tokenizer
+from tests.families.parts import word_tokenizer
+from tests.families.weights import draw_weights
 
 
 def wan_2_1() -> WanPipeline:
@@ -43,7 +44,7 @@ def _pipeline(seed: int, **settings: Any) -> WanPipeline:
         )
     )
     vae = AutoencoderKLWan(
-        base_dim=4,
+        base_dim=8,
         z_dim=4,
         dim_mult=[1, 1, 1, 1],
         num_res_blocks=1,

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from diffusers import ZImagePipeline, ZImageTransformer2DModel
+from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
 from transformers import Qwen3Model
 
-from tests.families.parts import (
-    CHAT,
-    autoencoder_kl,
-    draw_weights,
-    flow_scheduler,
-    qwen3_config,
-    word_tokenizer,
-)
+from tests.families.parts import CHAT, autoencoder_kl, qwen3_config, word_tokenizer
+from tests.families.weights import draw_weights
 
 
 def z_image() -> ZImagePipeline:
-    """Two refiner layers, as the real one: cache-dit's split over ranks needs a first and a last."""
+    """Two refiner layers, as the real one: cache-dit's split over ranks needs a first and last."""
     tokenizer = word_tokenizer(*CHAT, chat=True)
     transformer = ZImageTransformer2DModel(
         in_channels=4,
@@ -33,7 +27,7 @@ def z_image() -> ZImagePipeline:
     vae = autoencoder_kl()
     draw_weights(transformer, text_encoder, vae, seed=5)
     return ZImagePipeline(
-        scheduler=flow_scheduler(use_dynamic_shifting=True),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,

@@ -125,15 +125,26 @@ def stop(server: Server) -> tuple[str, dict[int, str]]:
 
     Those are killed, so that no test harms the next.
     """
+    try:
+        interrupt(server)
+    finally:
+        left = kill_left_over(server)
+    return server.printed.read_text(), left
+
+
+def interrupt(server: Server) -> None:
+    """Ctrl-C, and the wait for the server's own process to end."""
     if server.process.poll() is None:
         server.process.send_signal(signal.SIGINT)
-    try:
-        server.process.wait(STOP_S)
-    finally:
-        left = _left_over(server)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-    return server.printed.read_text(), left
+    server.process.wait(STOP_S)
+
+
+def kill_left_over(server: Server) -> dict[int, str]:
+    """Kills what still runs of this cluster a while after its end, and returns it."""
+    left = _left_over(server)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return left
 
 
 def _left_over(server: Server) -> dict[int, str]:

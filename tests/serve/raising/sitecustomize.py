@@ -1,6 +1,6 @@
 """Lets a test make a rank raise: on its PYTHONPATH, SIGUSR2 raises MemoryError where it works.
 
-Python imports this file at start, in every process of the cluster; it does nothing until the signal.
+Python imports this file at start, in every process of the cluster; it does nothing until then.
 """
 
 import ctypes

@@ -316,6 +316,7 @@ def test_sizes_that_do_not_fit_the_ranks_are_refused(
             ["ranks_per_node", "4", "tp_size 8", "straddle"],
         ),
         ({"device": "cuda", "gpus_per_rank": 0}, ["gpus_per_rank", "cuda"]),
+        ({"offload": "sequential"}, ["offload", "sequential", "cuda"]),
         ({"generator_device": "cuda"}, ["generator_device", "device: cuda"]),
         (
             {"attention_backend": "native", "parallelism_config": {"attention_backend": "sage"}},

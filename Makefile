@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup serve test lint lock clean
+.PHONY: setup serve test test-gpu lint lock clean
 
 setup: $(READY)
 
@@ -20,6 +20,10 @@ serve: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not gpu"
+
+# Needs an NVIDIA card and a CUDA build of torch; writes docs/gpu-checks.md.
+test-gpu: $(READY)
+	$(BIN)/python -m tests.gpu
 
 lint: $(READY)
 	$(BIN)/ruff check .

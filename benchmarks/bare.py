@@ -21,7 +21,7 @@ from cluster.acceleration import CacheConfig
 from cluster.errors import ConfigError
 from cluster.request import Job
 from cluster.tiers import Tier
-from deployments.acceleration import step_mask
+from deployments.cached_transformer import step_mask
 from deployments.engine import EngineSpec
 from deployments.pictures import encode_picture
 

@@ -15,7 +15,8 @@ from benchmarks.arms import Arms, build_arms
 from benchmarks.over_http import HttpCall, measure_http
 from benchmarks.report import Measured
 from benchmarks.runs import Run, measure, summarise
-from cluster.config import ClusterConfig, ModelConfig, PoolConfig
+from cluster.config import ClusterConfig, ModelConfig
+from cluster.pool import PoolConfig
 from cluster.request import GenerateRequest, Job, settle
 from deployments.engine import engine_spec
 

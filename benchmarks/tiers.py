@@ -16,9 +16,10 @@ from rich.console import Console
 
 from benchmarks.over_http import HttpFailed
 from benchmarks.tables import http_table, tier_table
-from cluster.config import ClusterConfig, ModelConfig, PoolConfig
+from cluster.config import ClusterConfig, ModelConfig
 from cluster.errors import ConfigError, DitServeError
 from cluster.load import load_config
+from cluster.pool import PoolConfig
 from cluster.tiers import MASKED_STEPS_MIN
 
 PROMPTS = (

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.acceleration import CacheConfig
-from cluster.config import ClusterConfig, ModelConfig, PoolConfig
+from cluster.config import ClusterConfig, ModelConfig
 from cluster.environment import EnvironmentDefaults
+from cluster.pool import PoolConfig
 from cluster.tiers import Tier
 from cluster.variables import CACHE_KEYS, ENABLED, SCM_PRESET
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.config import Watchdog
+from cluster.pool import Watchdog
 from cluster.request import Job
 
 Likeness = tuple[int, int, int | None]

@@ -7,21 +7,20 @@ quantization, compilation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import cache_dit
 import torch
+from cache_dit.attention import set_attn_backend
 from cache_dit.distributed.async_ulysses import AsyncUlyssesRegistry
-from cache_dit.distributed.transformers import planners
 from cache_dit.distributed.transformers.register import ContextParallelismPlannerRegister
 
 from cluster.acceleration import CacheConfig, ParallelismConfig, QuantizeConfig
 from cluster.errors import ConfigError
+from deployments.cache_dit_mends import mend_cache_dit
 from deployments.cpu_acceleration import mend_for_cpu
 from deployments.engine import EngineSpec
 from deployments.pipeline_loading import TEXT_ENCODERS
-from deployments.qwen_tensor_parallelism import mend_qwen_tensor_parallelism
 from placement.parallel import PlacementError, check_heads
 
 _OURS = {
@@ -43,10 +42,9 @@ def accelerate(pipeline: Any, transformers: Sequence[torch.nn.Module], spec: Eng
     Raises:
         ConfigError: the installed libraries cannot do that for these classes; says why.
     """
-    _know_all_planners()
+    mend_cache_dit()
     if spec.device == "cpu":
         mend_for_cpu()
-    mend_qwen_tensor_parallelism()
     extra = _extra_modules(pipeline, spec.parallelism, spec.source)
     for transformer in transformers:
         name = f"{spec.source}: cache-dit {cache_dit.__version__} and {type(transformer).__name__}"
@@ -57,6 +55,7 @@ def accelerate(pipeline: Any, transformers: Sequence[torch.nn.Module], spec: Eng
             _enable_cache(transformer, spec)
             if config is not None:
                 cache_dit.enable_cache(transformer, parallelism_config=config)
+            _set_attention_backend(transformer, spec.attention_backend)
             if spec.quantize_config is not None:
                 cache_dit.quantize(transformer, _quantize_config(spec.quantize_config))
         except (ValueError, AssertionError, NotImplementedError) as error:
@@ -89,24 +88,28 @@ def taylorseer_config(cache: CacheConfig) -> cache_dit.TaylorSeerCalibratorConfi
     )
 
 
-@cache
-def _know_all_planners() -> None:
-    """Has cache-dit register its planners of both kinds.
-
-    By itself it does so when the first is asked for, and only if none of that kind is registered;
-    but modules that hold both kinds have then registered some, and the others stay unknown.
-    """
-    planners._activate_cp_planners()
-    planners._activate_tp_planners()
-
-
 def _enable_cache(transformer: torch.nn.Module, spec: EngineSpec) -> None:
     some_tier = next(iter(spec.tiers.values()))
     cache_dit.enable_cache(
         transformer,
         cache_config=db_cache_config(some_tier, None, None, some_tier.enable_separate_cfg),
-        attention_backend=spec.attention_backend if spec.dims.world_size == 1 else None,
     )
+
+
+def _set_attention_backend(transformer: torch.nn.Module, backend: str | None) -> None:
+    """By itself, since `enable_cache` drops it, with a warning, for a transformer.
+
+    Raises:
+        ConfigError: the library of that backend is not installed.
+    """
+    if backend is None:
+        return
+    try:
+        set_attn_backend(transformer, backend)
+    except (RuntimeError, ImportError, ValueError) as error:
+        raise ConfigError(
+            f"attention_backend: {backend}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _prepare_for_ranks(
@@ -151,7 +154,6 @@ def _parallelism_config(
     }
     return cache_dit.ParallelismConfig(
         **{name: size for name, size in sizes.items() if size > 1},
-        attention_backend=spec.attention_backend,
         ulysses_anything=parallelism.ulysses_anything,
         ulysses_float8=parallelism.ulysses_float8,
         ulysses_async=parallelism.ulysses_async,

@@ -33,13 +33,13 @@ def step_mask(cache: CacheConfig, tier: Tier, steps: int) -> tuple[list[int] | N
     """
     if tier is Tier.NONE:
         return [1] * steps, None
-    if steps < MASKED_STEPS_MIN:
+    covered = cache.mask_steps_max()
+    if covered is None and steps < MASKED_STEPS_MIN:
         return (
             None,
             f"no step mask under {MASKED_STEPS_MIN} steps: "
             f"DBCache alone decides which of the {steps} steps are cached",
         )
-    covered = cache.mask_steps_max()
     if covered is None:
         return cache_dit.steps_mask(total_steps=steps, mask_policy=cache.preset_for(tier)), None
     if steps > covered:

@@ -74,8 +74,7 @@ def _attend_with_lse() -> None:
                 return_lse,
                 **rest,
             )
-        if attn_mask is not None:
-            raise ValueError("`attn_mask`: ring attention takes no mask")
+        assert attn_mask is None, "refused before: see `cache_dit_mends._refuse_masks_in_rings`"
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query.transpose(1, 2),
             key.transpose(1, 2),
@@ -131,7 +130,7 @@ def _mesh_on_cpu() -> None:
 def _normalize_wan_anywhere() -> None:
     """Wan's norm over sharded channels asserts that it is not on CPU, after doing its work.
 
-    Its module is imported here and not above: see `acceleration._know_all_planners`.
+    Its module is imported here and not above: see `cache_dit_mends._know_all_planners`.
     """
     wan = importlib.import_module("cache_dit.distributed.transformers.wan")
 
@@ -141,7 +140,7 @@ def _normalize_wan_anywhere() -> None:
         normed = x / torch.sqrt(mean_square + self.eps)
         return normed * self.weight if self.elementwise_affine else normed
 
-    wan.DistributedRMSNorm.forward = forward  # type: ignore[attr-defined]
+    wan.DistributedRMSNorm.forward = forward
 
 
 class _CpuPlatform:

@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from cluster.acceleration import CacheConfig, ParallelismConfig, QuantizeConfig
-from cluster.config import ModelConfig, PoolConfig, Watchdog, config_hash, parse_size
+from cluster.config import ModelConfig, config_hash, parse_size
 from cluster.errors import ConfigError
+from cluster.pool import PoolConfig, Watchdog
 from cluster.request import Job
 from cluster.tiers import Tier
 from placement.parallel import ParallelDims

@@ -11,8 +11,9 @@ from typing import cast
 
 from PIL import Image
 
-from cluster.config import ClusterConfig, ModelConfig, PoolConfig
+from cluster.config import ClusterConfig, ModelConfig
 from cluster.errors import ConfigError
+from cluster.pool import PoolConfig
 from cluster.request import GenerateRequest, Job, settle
 from cluster.tiers import Tier
 from deployments.engine import Engine, EngineResult, build_engine, engine_spec
@@ -45,16 +46,22 @@ def choose_pool(
     """The model, the first if no name is given, and its first pool that serves the tier.
 
     Raises:
-        ConfigError: no such model, or no pool of it serves the tier.
+        ConfigError: no such model, or no pool of one rank serves the tier.
     """
     model = config.models[0] if name is None else config.model_named(name)
     if model is None:
         names = ", ".join(model.name for model in config.models)
         raise ConfigError(f"no model {name!r} in the config; the models are {names}")
     wanted = tier or model.default_tier
-    for pool in model.pools:
-        if wanted in pool.tiers:
+    pools = [pool for pool in model.pools if wanted in pool.tiers]
+    for pool in pools:
+        if pool.dims.world_size == 1:
             return model, pool
+    if pools:
+        raise ConfigError(
+            f"{model.name}: every pool that serves {wanted} has replicas of several ranks, and "
+            "this command runs one process; start it with `dit-serve up`"
+        )
     raise ConfigError(f"{model.name} serves no tier {wanted}; it serves {', '.join(model.tiers)}")
 
 

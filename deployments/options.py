@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster.config import ModelConfig, PoolConfig
+from cluster.config import ModelConfig
+from cluster.pool import PoolConfig
 from placement.bundles import GroupPlan, plan_group
 
 GATEWAY = "gateway"
@@ -52,8 +53,8 @@ def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
     The replica process runs in bundle 0; the ranks of a group are placed by it in the others.
     One job at a time reaches a replica by the router's choice; the other slots are for `stop`
     calls. Serve looks every second whether a replica has died: its default of ten would be most of
-    the time that a new one takes. A pool with room to scale grows when its replicas are busy more than seven tenths of the
-    time.
+    the time that a new one takes. A pool with room to scale grows when its replicas are busy more
+    than seven tenths of the time.
     """
     group = pool_group(pool)
     options: dict[str, Any] = {

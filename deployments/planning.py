@@ -11,8 +11,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.config import PICTURE_MULTIPLE, ClusterConfig, ModelConfig, PoolConfig
+from cluster.config import PICTURE_MULTIPLE, ClusterConfig, ModelConfig
 from cluster.errors import ConfigError
+from cluster.pool import PoolConfig
 from deployments.options import pool_group
 from placement.bundles import GroupPlan
 from placement.capacity import Demand, Fit, fits

@@ -182,3 +182,48 @@ def test_the_old_quant_types_are_unknown_to_cache_dit_and_their_new_names_known(
 
 def test_our_attention_backends_are_cache_dits():
     assert sorted(ATTENTION_BACKENDS) == sorted(backend.value for backend in _AttnBackend)
+
+
+def test_what_is_mended_for_cpu_is_still_there():
+    """`deployments.cpu_acceleration` puts its own in the place of these."""
+    import importlib
+
+    mended = {
+        "attention.backends.native": [
+            "_native_attention_forward_op",
+            "_context_parallel_attention",
+        ],
+        "distributed.core._templated_ring": ["fused_merge_attn_states"],
+        "distributed.core._context_parallel": ["_all_gather_anything", "_gather_size"],
+        "distributed.autoencoders.register": ["AutoEncoderDataParallelismPlanner"],
+        "distributed.text_encoders.register": ["TextEncoderTensorParallelismPlanner"],
+        "distributed.transformers.register": ["TensorParallelismPlanner"],
+        "distributed.transformers.wan": ["DistributedRMSNorm"],
+        "quantization.torchao.quantize_ao": ["current_platform", "_check_if_module_can_quantized"],
+    }
+    for module, names in mended.items():
+        found = importlib.import_module(f"cache_dit.{module}")
+        assert [name for name in names if not hasattr(found, name)] == [], module
+
+
+def test_the_mends_of_cache_dit_are_still_needed():
+    """When one of these fails, cache-dit has it right: take the mend out."""
+    import inspect
+
+    from cache_dit.distributed.core import _templated_ring
+    from cache_dit.distributed.transformers import dispatch, qwen_image
+
+    planner = inspect.getsource(qwen_image.QwenImageTensorParallelismPlanner)
+    assert "inner_dim" not in planner
+    assert "supported_planners()[0] == 0" in inspect.getsource(dispatch)
+    ring = inspect.getsource(_templated_ring.RingAttention.forward)
+    assert "attn_mask is not None" not in ring.split("send_recv_kv")[0]
+
+
+def test_cache_dit_says_what_the_engine_reads_in_its_errors():
+    import inspect
+
+    from cache_dit.distributed.core import _context_parallel
+
+    source = inspect.getsource(_context_parallel._EquipartitionSharder)
+    assert "must be divisible by mesh size" in source

@@ -36,7 +36,8 @@ class Recorder:
         if report.failed:
             crash = getattr(report.longrepr, "reprcrash", None)
             fault = str(crash.message if crash else report.longrepr).partition("\n")[0]
-        name = name.removeprefix("test_").replace("_", " ")
+        function, bracket, parameters = name.partition("[")
+        name = function.removeprefix("test_").replace("_", " ") + bracket + parameters
         self.checks[report.nodeid] = Check(name, dict(report.user_properties), fault)
 
 

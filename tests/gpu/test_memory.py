@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster.tiers import Tier
 from tests.gpu.conftest import Tell
-from tests.gpu.engines import EMBEDDED, job_of, model_of
+from tests.gpu.engines import DEVICE, EMBEDDED, job_of, model_of
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore")]
 
-SIZE = "1024x1024"
+SIZE = "2048x2048"
 """Far larger than what the embedded model was trained on, so that activations weigh something."""
 ROUNDING = 0.1
 """Of the weights: small tensors take whole blocks of 512 bytes, and buffers come on top."""
-WORKSPACE_BYTES = 256 * 2**20
-"""For cuBLAS and cuDNN, which the estimate leaves out."""
+SHARE_MIN = 0.4
+"""Of the estimate: it is made to be at or above what is alive, in any tier."""
+EXCESS = 0.25
+WORKSPACE_BYTES = 64 * 2**20
+"""For cuBLAS and cuDNN, which the estimate leaves out; so is the excess."""
 
 
 @pytest.mark.parametrize("offload", ["none", "text_encoder"])
@@ -30,15 +32,13 @@ def test_a_rank_holds_what_the_plan_says(tell: Tell, offload: str) -> None:
     from deployments.planning import largest_run
     from placement.memory import memory_per_rank
 
-    model = model_of(Path(EMBEDDED), SIZE, dtype="bfloat16", offload=offload)
-    limits = model.limits.model_copy(update={"max_pixels": 1024 * 1024, "max_side": 1024})
-    model = model.model_copy(update={"limits": limits})
+    _have_workspace()
+    model = model_of(EMBEDDED, SIZE, dtype="bfloat16", offload=offload)
     plan = memory_per_rank(pipeline_shape(model.source), largest_run(model, model.pools[0]))
     before = torch.cuda.memory_allocated()
     engine: Any = build_engine(engine_spec(model, model.pools[0]))
     weights = torch.cuda.memory_allocated() - before
     peaks: dict[str, int] = {}
-    job = job_of(SIZE, num_inference_steps=8)
 
     def boundary(done: int, total: int) -> bool:
         if done == total:
@@ -47,7 +47,7 @@ def test_a_rank_holds_what_the_plan_says(tell: Tell, offload: str) -> None:
         return True
 
     torch.cuda.reset_peak_memory_stats()
-    engine.render(job, Tier.FAST, boundary)
+    engine.render(job_of(SIZE, num_inference_steps=8), Tier.FAST, boundary)
     peaks["decode"] = torch.cuda.max_memory_allocated() - before
     planned = {stage: plan.stages[stage].total_bytes for stage in peaks}
     resident = plan.stages["denoise"].weight_bytes
@@ -59,7 +59,17 @@ def test_a_rank_holds_what_the_plan_says(tell: Tell, offload: str) -> None:
     )
     assert resident <= weights <= (1 + ROUNDING) * resident
     for stage, peak in peaks.items():
-        assert 0.4 * planned[stage] <= peak <= planned[stage] + WORKSPACE_BYTES
+        most = (1 + EXCESS) * planned[stage] + WORKSPACE_BYTES
+        assert SHARE_MIN * planned[stage] <= peak <= most, stage
+
+
+def _have_workspace() -> None:
+    """Lets cuBLAS allocate what it keeps, so that it is not taken for the engine's."""
+    import torch
+
+    square = torch.ones(128, 128, device=DEVICE, dtype=torch.bfloat16)
+    torch.mm(square, square)
+    torch.nn.functional.linear(square, square, square[0])
 
 
 def _mb(size: int) -> float:

@@ -29,6 +29,7 @@ def test_none_equals_plain_diffusers_bit_for_bit(tell: Tell, dtype: str) -> None
     import torch
     from diffusers import DiffusionPipeline
 
+    ours = draw(engine_of(EMBEDDED, dtype=dtype))
     pipeline: Any = DiffusionPipeline.from_pretrained(
         str(EMBEDDED), local_files_only=True, dtype=getattr(torch, dtype)
     ).to(DEVICE)
@@ -42,7 +43,6 @@ def test_none_equals_plain_diffusers_bit_for_bit(tell: Tell, dtype: str) -> None
         generator=torch.Generator("cpu").manual_seed(3),
         output_type="np",
     ).images[0]
-    ours = draw(engine_of(EMBEDDED, dtype=dtype))
     tell(difference=float(np.abs(ours.values - plain).max()))
     assert np.array_equal(ours.values, plain)
 

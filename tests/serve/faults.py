@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -18,9 +19,6 @@ import yaml
 from tests.serve.server import Server
 
 PROMPT = "a red circle left of a blue square on a white background"
-RAISING = "tests/serve/raising"
-"""On the PYTHONPATH of a cluster it lets SIGUSR2 raise where a rank works."""
-
 REQUESTS = 20
 CALLERS = 4
 
@@ -31,6 +29,18 @@ class Load:
 
     answers: list[dict[str, Any]]
     failures: list[str]
+
+
+def variables(gpus: int) -> dict[str, str]:
+    """The environment of a cluster whose ranks are to fail: a larger machine than this one.
+
+    SIGUSR2 raises where a rank works, and Ray's log leaves out no line that names a rank's process.
+    """
+    return {
+        "PYTHONPATH": "tests/serve/raising",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": 16, "GPU": gpus}),
+    }
 
 
 def parallel_config(path: Path, pools: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Path:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HEAD = "head"
 """A resource that only the head node has."""
 
+ANSWER_S = 60.0
 END_S = 30.0
 
 
@@ -40,10 +42,10 @@ class Nodes:
 
     environment: dict[str, str]
     _holder: subprocess.Popen[str]
-    address: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "address", self._ask("address"))
+    def address(self) -> str:
+        """Where a driver finds the cluster."""
+        return str(self._ask("address"))
 
     def ranks(self) -> dict[str, str]:
         """The node id of each rank that lives, by its name: MODEL/POOL REPLICA rank K."""
@@ -57,10 +59,24 @@ class Nodes:
         """Adds a node like the one that was killed; returns its id."""
         return str(self._ask("add"))
 
+    def end(self) -> None:
+        """Ends both nodes and waits for it."""
+        assert self._holder.stdin is not None
+        assert self._holder.stdout is not None
+        self._holder.stdin.close()
+        try:
+            self._holder.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._holder.kill()
+            self._holder.wait()
+        self._holder.stdout.close()
+
     def _ask(self, what: str) -> Any:
         assert self._holder.stdin is not None
         assert self._holder.stdout is not None
         print(what, file=self._holder.stdin, flush=True)
+        answered, _, _ = select.select([self._holder.stdout], [], [], ANSWER_S)
+        assert answered, f"the nodes' holder does not answer to {what!r}"
         line = self._holder.stdout.readline()
         assert line, f"the nodes' holder ended, status {self._holder.wait(END_S)}"
         return json.loads(line)
@@ -80,16 +96,11 @@ def two_nodes(mark: str, errors: Path, **node: float) -> Iterator[Nodes]:
             text=True,
             env=variables,
         )
+        nodes = Nodes(variables, holder)
         try:
-            yield Nodes(variables, holder)
+            yield nodes
         finally:
-            assert holder.stdin is not None
-            holder.stdin.close()
-            try:
-                holder.wait(END_S)
-            except subprocess.TimeoutExpired:
-                holder.kill()
-                holder.wait()
+            nodes.end()
 
 
 def _hold(node: dict[str, Any]) -> None:
@@ -99,7 +110,7 @@ def _hold(node: dict[str, Any]) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     cluster = Cluster()
-    cluster.add_node(**node, resources={HEAD: 1}, dashboard_port=0, node_ip_address="127.0.0.1")
+    cluster.add_node(**node, resources={HEAD: 1}, dashboard_port=0)
     other = cluster.add_node(**node)
     for line in sys.stdin:
         answer: Any

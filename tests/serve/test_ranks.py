@@ -5,10 +5,7 @@ Two pools stand under one endpoint: two replicas of two ranks, and one of four.
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +15,13 @@ import pytest
 
 from tests.serve.faults import (
     PROMPT,
-    RAISING,
     draw,
     parallel_config,
-    ranks_of_a_replica,
-    replicas,
     steady_load,
     until,
+    variables,
 )
+from tests.serve.recovery import Disturbance
 from tests.serve.server import Server, serving
 
 pytestmark = pytest.mark.ray
@@ -37,8 +33,7 @@ STALLED_S = 3.0
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("ranks")
     config = parallel_config(folder / "config.yaml", _pair_and_quad)
-    machine = {"RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": 16, "GPU": 8})}
-    with serving(config, folder, PYTHONPATH=RAISING, **machine) as server:
+    with serving(config, folder, **variables(gpus=8)) as server:
         yield server
 
 
@@ -89,26 +84,17 @@ def undisturbed(ranks: Server) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "noticed_s"),
-    [(signal.SIGKILL, 0.0), (signal.SIGUSR2, 2.0), (signal.SIGSTOP, STALLED_S)],
+    "fault",
+    [signal.SIGKILL, signal.SIGUSR2, signal.SIGSTOP],
     ids=["killed", "raises", "stopped"],
 )
 def test_a_rank_that_fails_costs_no_caller_its_picture(
-    ranks: Server, undisturbed: list[Any], fault: signal.Signals, noticed_s: float
+    ranks: Server, undisturbed: list[Any], fault: signal.Signals
 ) -> None:
-    group = ranks_of_a_replica(ranks, "pair")
-    happened_s = 0.0
-
-    def disturb() -> None:
-        nonlocal happened_s
-        happened_s = time.monotonic()
-        os.kill(group[-1], fault)
-
-    load = steady_load(ranks, disturb)
-    until(lambda: not set(group) & set(ranks.rank_pids()), 60)
-    until(lambda: replicas(ranks) == {"pair": 2, "quad": 1}, 120)
-    took_s = time.monotonic() - happened_s
+    disturbance = Disturbance(ranks, "pair", fault)
+    load = steady_load(ranks, disturbance.begin)
+    until(lambda: not set(disturbance.group) & set(ranks.rank_pids()), 60)
+    print(f"{fault.name}: {disturbance.recovery()}")
     assert load.failures == []
     assert [answer["data"] for answer in load.answers] == undisturbed
     assert any(answer["receipt"]["attempts"] > 1 for answer in load.answers)
-    print(f"{fault.name}: recovered after {took_s:.1f} s")

@@ -89,6 +89,10 @@ def test_the_generate_line_writes_five_pictures_and_a_sheet(tmp_path: Path) -> N
 
 def test_the_check_and_plan_lines_run() -> None:
     (block,) = [code for code in SHELL if "dit-serve check" in code]
+    (pasted,) = re.findall(r"```text\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
     folder = Path(sys.executable).parent
-    for line in block.splitlines()[:2]:
-        run(["bash", "-c", line.replace(".venv/bin", str(folder))], Path.cwd())
+    printed = [
+        run(["bash", "-c", line.replace(".venv/bin", str(folder))], Path.cwd(), COLUMNS="160")
+        for line in block.splitlines()[:2]
+    ]
+    assert printed[1] == pasted

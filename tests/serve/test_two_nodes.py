@@ -1,6 +1,6 @@
 """A group of ranks that spans two Ray nodes: where its ranks lie, what it draws, what it survives.
 
-Both nodes are on this machine. One `Ray` node is one raylet with its workers, object store and
+Both nodes are on this machine. A Ray node is one raylet with its workers, object store and
 resources, so what is not tested here is a network between them.
 """
 
@@ -29,7 +29,7 @@ from tests.serve.server import Server, free_port, interrupt, kill_left_over
 pytestmark = pytest.mark.ray
 
 READY_S = 120.0
-LONG = {"tier": "slow", "num_inference_steps": 100, "n": 2, "seed": 3}
+LONG = {"tier": "slow", "num_inference_steps": 60, "seed": 3}
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,21 @@ class Spanned:
 @pytest.fixture(scope="module")
 def spanned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spanned]:
     folder: Path = tmp_path_factory.mktemp("two-nodes")
-    server_port, config = free_port(), parallel_config(folder / "config.yaml", _one_group)
-    url = f"http://127.0.0.1:{server_port}"
-    _keep_on_the_head(config, server_port)
+    port, config = free_port(), parallel_config(folder / "config.yaml", _one_group)
+    url = f"http://127.0.0.1:{port}"
+    _keep_on_the_head(config, port)
     with two_nodes(url, folder / "nodes.log", num_cpus=4, num_gpus=2) as nodes:
         server = _serve_run(config, nodes, url, folder / "serve.log")
         try:
             _wait_ready(server)
             yield Spanned(server, nodes)
         finally:
-            interrupt(server)
-    assert kill_left_over(server) == {}
+            try:
+                interrupt(server)
+                nodes.end()
+            finally:
+                left = kill_left_over(server)
+    assert left == {}
 
 
 def _one_group(pair: dict[str, Any]) -> list[dict[str, Any]]:
@@ -92,7 +96,7 @@ def _serve_run(config: Path, nodes: Nodes, url: str, log: Path) -> Server:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=nodes.environment | {"RAY_ADDRESS": nodes.address},
+            env=nodes.environment | {"RAY_ADDRESS": nodes.address()},
         )
     return Server(url, log, log, process)
 
@@ -118,10 +122,7 @@ def test_a_group_over_two_nodes_draws_what_one_process_draws(
     assert answer["receipt"]["steps_computed"] == 18
     generate = [sys.executable, "-m", "deployments", "generate", "--config", "configs/demo.yaml"]
     options = ["--prompt", PROMPT, "--tier", "slow", "--seed", "1", "--out", str(tmp_path)]
-    told = subprocess.run(
-        [*generate, *options], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert "18" in told.stdout
+    subprocess.run([*generate, *options], capture_output=True, timeout=120, check=True)
     (alone,) = tmp_path.glob("*.png")
     difference = _levels(alone.read_bytes()) - _levels(_picture(answer))
     assert np.abs(difference).max() <= 1

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cluster.config import ClusterConfig, ModelConfig, PoolConfig, config_hash, parse_size
+from cluster.config import ClusterConfig, ModelConfig, config_hash, parse_size
+from cluster.pool import PoolConfig
 from cluster.sections import fault_lines
 from cluster.tiers import Tier
 
@@ -308,8 +309,8 @@ def test_sizes_that_do_not_fit_the_ranks_are_refused(
             ["parallelism_config", "extra_parallel_modules", "2 ranks"],
         ),
         (
-            {"num_ranks": 2, "parallelism_config": {"ulysses_size": 2}, "offload": "sequential"},
-            ["offload", "sequential", "text_encoder"],
+            {"num_ranks": 2, "parallelism_config": {"ulysses_size": 2}, "offload": "model"},
+            ["offload", "model", "text_encoder"],
         ),
         (
             {"num_ranks": 8, "parallelism_config": {"tp_size": 8}, "ranks_per_node": 4},

@@ -393,3 +393,53 @@ def test_an_unknown_key_is_told_in_one_short_printable_line(config: ClusterConfi
     assert refused.value.message.isprintable()
     assert len(refused.value.message) < 500
     assert "{" not in refused.value.message
+
+
+@pytest.fixture
+def videos(args: dict[str, Any]) -> ClusterConfig:
+    """The model of the tests, as one that makes videos."""
+    args["models"][0].update(default_frames=5, default_fps=8)
+    args["models"][0]["limits"] |= {"max_frames": 9}
+    return ClusterConfig.model_validate(args)
+
+
+def test_a_video_has_the_models_frames_and_rate_unless_told_and_comes_as_animated_webp(
+    videos: ClusterConfig,
+):
+    job, told = job_for(videos), job_for(videos, num_frames=9, fps=24)
+    assert (job.num_frames, job.fps, job.output_format) == (5, 8, "webp")
+    assert (told.num_frames, told.fps) == (9, 24)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "words"),
+    [
+        ({"num_frames": 10}, "num_frames", "1 to 9"),
+        ({"num_frames": 0}, "num_frames", "1 to 9"),
+        ({"output_format": "png"}, "output_format", "animated webp"),
+    ],
+)
+def test_what_a_video_cannot_be_is_refused(
+    videos: ClusterConfig, fields: dict[str, Any], param: str, words: str
+):
+    error = refusal(videos, PROMPT | fields)
+    assert error.param == param
+    assert words in error.message
+
+
+@pytest.mark.parametrize("field", ["num_frames", "fps"])
+def test_a_picture_has_neither_frames_nor_a_rate(config: ClusterConfig, field: str):
+    error = refusal(config, PROMPT | {field: 5})
+    assert (error.param, "makes pictures" in error.message) == (field, True)
+
+
+def test_pictures_to_begin_from_are_whole_files_and_json_has_none(config: ClusterConfig):
+    assert job_for(config, images=[b"file"]).images == (b"file",)
+    error = refusal(config, PROMPT | {"images": ["aGVsbG8="]})
+    assert error.message == "images[0]: must be the bytes of a file (given: 'aGVsbG8=')"
+
+
+def test_more_default_frames_than_the_limit_are_a_fault_of_the_config(args: dict[str, Any]):
+    args["models"][0].update(default_frames=500)
+    with pytest.raises(ValueError, match=r"default_frames: 500 is more than limits.max_frames"):
+        ClusterConfig.model_validate(args)

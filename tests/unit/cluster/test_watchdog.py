@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.config import Watchdog
+from cluster.pool import Watchdog
 from cluster.request import Job
 from cluster.watchdog import SilenceLimits, likeness
 

@@ -1,0 +1,202 @@
+"""A pool: replicas of one model in one shape, the tiers that they serve, and how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+
+from cluster.acceleration import (
+    CacheConfig,
+    ParallelismConfig,
+    QuantizeConfig,
+    known_attention_backend,
+)
+from cluster.sections import Section, shown
+from cluster.tiers import Tier
+from placement.layout import check_ranks_per_node
+from placement.parallel import ParallelDims, PlacementError
+
+TierName = Annotated[Tier, Field(strict=False)]
+
+
+def _is_a_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", value):
+        raise ValueError(
+            "must be at most 63 lower-case letters, digits, dots and hyphens, with a letter or "
+            f"digit at both ends, not {shown(repr(value))}"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_is_a_name)]
+
+
+class Autoscaling(Section):
+    """How many replicas a pool may have."""
+
+    min_replicas: int = Field(1, ge=1)
+    max_replicas: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Autoscaling:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(
+                f"min_replicas ({self.min_replicas}) is more than "
+                f"max_replicas ({self.max_replicas})"
+            )
+        return self
+
+
+class Watchdog(Section):
+    """When a replica that makes no step counts as hung, and is replaced.
+
+    It may be silent for `multiple` times the longest silence that jobs like this one have shown,
+    and for `min_s` in any case; a job unlike any before for `unknown_s`. All are seconds.
+    """
+
+    multiple: float = Field(10.0, gt=1)
+    min_s: float = Field(30.0, gt=0)
+    unknown_s: float = Field(900.0, gt=0)
+
+
+class PoolConfig(Section):
+    """Replicas of one model in one shape, and the tiers that they serve."""
+
+    name: Name
+    tiers: dict[TierName, CacheConfig] = Field(
+        default_factory=lambda: {tier: CacheConfig() for tier in Tier}
+    )
+    num_ranks: int = Field(1, ge=1)
+    ranks_per_node: int | None = Field(None, ge=1)
+    device: Literal["cpu", "cuda"] = "cuda"
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    generator_device: Literal["cpu", "cuda"] = "cpu"
+    cpus_per_rank: float = Field(1.0, gt=0)
+    gpus_per_rank: float | None = Field(None, ge=0)
+    cache_config: CacheConfig = Field(default_factory=CacheConfig)
+    parallelism_config: ParallelismConfig = Field(default_factory=ParallelismConfig)
+    quantize_config: QuantizeConfig | None = None
+    attention_backend: str | None = None
+    compile: bool = False
+    offload: Literal["none", "text_encoder", "model", "sequential"] = "none"
+    vae_tiling: bool = False
+    watchdog: Watchdog = Field(default_factory=Watchdog)
+    autoscaling: Autoscaling = Field(default_factory=Autoscaling)
+
+    @field_validator("tiers", mode="before")
+    @classmethod
+    def _names_are_a_map_without_overrides(cls, value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            if not all(isinstance(name, str) for name in value):
+                raise ValueError(f"must be tiers by name: {', '.join(Tier)}")
+            if len(set(value)) < len(value):
+                raise ValueError("names a tier twice")
+            return {name: {} for name in value}
+        if isinstance(value, Mapping):
+            return {name: _tier_override(override) for name, override in value.items()}
+        raise ValueError("must be a list of tiers, or a map from tier to settings")
+
+    @field_validator("tiers")
+    @classmethod
+    def _tiers_make_sense(cls, value: dict[Tier, CacheConfig]) -> dict[Tier, CacheConfig]:
+        if not value:
+            raise ValueError(f"name at least one tier of {', '.join(Tier)}")
+        none = value.get(Tier.NONE, CacheConfig())
+        if none.steps_computation_mask is not None or none.scm_compute_bins is not None:
+            raise ValueError("none computes every step, so it takes no step mask")
+        return {tier: value[tier] for tier in Tier if tier in value}
+
+    @field_validator("attention_backend")
+    @classmethod
+    def _known_backend(cls, value: str | None) -> str | None:
+        return known_attention_backend(value)
+
+    @model_validator(mode="after")
+    def _whole(self) -> PoolConfig:
+        for tier, override in self.tiers.items():
+            try:
+                self.cache_config.overridden(override)
+            except ValueError as error:
+                raise ValueError(
+                    f"tier {tier} together with the pool's cache_config: {_first_reason(error)}"
+                ) from error
+        try:
+            dims = self.dims
+        except PlacementError as error:
+            raise ValueError(f"parallelism_config: {error}") from error
+        if problem := _shape_problem(self, dims):
+            raise ValueError(problem)
+        if self.generator_device == "cuda" and self.device == "cpu":
+            raise ValueError("generator_device: cuda needs device: cuda")
+        backends = {self.attention_backend, self.parallelism_config.attention_backend} - {None}
+        if len(backends) > 1:
+            raise ValueError(
+                "attention_backend is given twice with different values: "
+                f"{' and '.join(sorted(str(b) for b in backends))}"
+            )
+        return self
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of each rank: as given, else one on cuda and none on cpu."""
+        return float(self.device == "cuda") if self.gpus_per_rank is None else self.gpus_per_rank
+
+    @property
+    def dims(self) -> ParallelDims:
+        """The parallel sizes, `auto` filled in."""
+        return self.parallelism_config.dims(self.num_ranks)
+
+    @property
+    def backend(self) -> str | None:
+        """The attention backend, wherever it is given."""
+        return self.attention_backend or self.parallelism_config.attention_backend
+
+    def cache_for(self, tier: Tier) -> CacheConfig:
+        """The cache settings of a tier: the pool's, with the tier's own in their place."""
+        return self.cache_config.overridden(self.tiers[tier])
+
+
+def _shape_problem(pool: PoolConfig, dims: ParallelDims) -> str | None:
+    """What cannot go together in the pool's shape; None when all can."""
+    parallelism, quantize = pool.parallelism_config, pool.quantize_config
+    if pool.gpus_per_rank == 0 and pool.device == "cuda":
+        return "gpus_per_rank: device cuda needs a GPU, or a part of one, for each rank"
+    if pool.ranks_per_node is not None:
+        try:
+            check_ranks_per_node(dims, pool.ranks_per_node)
+        except PlacementError as error:
+            return f"ranks_per_node: {error}"
+    if problem := parallelism.problem(dims):
+        return f"parallelism_config: {problem}"
+    if pool.device == "cpu" and parallelism.ulysses_float8:
+        return "parallelism_config: ulysses_float8 needs CUDA (its kernels are Triton's)"
+    if quantize is not None and (problem := quantize.problem(pool.device, pool.dtype, dims)):
+        return f"quantize_config: {problem}"
+    if pool.offload == "sequential" and pool.device == "cpu":
+        return "offload: sequential needs device: cuda; on cpu there is nothing to offload to"
+    if pool.offload in ("model", "sequential") and dims.world_size > 1:
+        return (
+            f"offload: {pool.offload} moves whole modules, which a group of ranks shares; "
+            "use none or text_encoder, or one rank"
+        )
+    return None
+
+
+def _tier_override(value: Any) -> Any:
+    """A tier's settings, given bare or under `cache_config` as in a pool."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping) and "cache_config" in value:
+        if others := [shown(key) for key in value if key != "cache_config"]:
+            raise ValueError(f"a tier overrides cache_config only, not {', '.join(others)}")
+        return value["cache_config"]
+    return value
+
+
+def _first_reason(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+    return str(error)

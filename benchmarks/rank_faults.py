@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import signal
+import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,11 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine
-from benchmarks.measures import shuffled_rounds, spread
+from benchmarks.measures import shuffled_rounds
 from tests.serve.faults import (
     CALLERS,
     REQUESTS,
-    draw,
     parallel_config,
     replicas,
     steady_load,
@@ -42,6 +42,20 @@ from tests.serve.server import Server, serving
 FAULTS = {"SIGKILL": signal.SIGKILL, "raises": signal.SIGUSR2, "SIGSTOP": signal.SIGSTOP}
 WATCHDOG = {"min_s": 3.0, "multiple": 2, "unknown_s": 30}
 ORDER_SEED = 0
+_COLUMNS = (
+    "fault",
+    "errors",
+    "equal pictures",
+    "sent again",
+    "noticed",
+    "new replica",
+    "its ranks",
+    "load takes",
+    "warm-up",
+    "ready",
+    "less watchdog",
+    "<= bar",
+)
 READY_BAR_S = 15.0
 """Wanted of `ready`, less the watchdog's time where it was the watchdog that noticed."""
 
@@ -71,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = parallel_config(folder / "config.yaml", _two_replicas)
         with serving(config, folder, **variables(gpus=4)) as server:
             rounds = _measured(server, options.rounds)
-    Console(width=None if sys.stdout.isatty() else 150).print(table(rounds))
+    Console(width=None if sys.stdout.isatty() else 180).print(table(rounds))
     document = _record(rounds, load_before)
     options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     print(f"written to {options.out}")
@@ -84,14 +98,12 @@ def _two_replicas(pair: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _measured(server: Server, rounds: int) -> list[Round]:
     until(lambda: replicas(server) == {"pair": 2}, 120)
-    _same_sizes_known(server)
     undisturbed = [answer["data"] for answer in steady_load(server, lambda: None).answers]
     found = []
     for number, order in enumerate(shuffled_rounds(list(FAULTS), rounds, ORDER_SEED), 1):
         for fault in order:
             found.append(_one(server, fault, undisturbed))
             print(f"round {number} of {rounds}: {found[-1]}", flush=True)
-            _same_sizes_known(server)
     return found
 
 
@@ -112,24 +124,18 @@ def _one(server: Server, fault: str, undisturbed: Sequence[Any]) -> Round:
     )
 
 
-def _same_sizes_known(server: Server) -> None:
-    """A picture of each replica, so that the watchdog knows the silences of such jobs."""
-    for seed in range(4):
-        draw(server, tier="none", num_inference_steps=12, seed=seed)
-
-
 def table(rounds: Sequence[Round]) -> Table:
     """A row per fault: errors and pictures over all rounds, seconds as medians."""
     caption = (
-        "s since the fault: median [25th-75th percentile] of the rounds. noticed: the replica's "
-        "process has ended.\nready: both replicas take requests again; bar: "
-        f"{READY_BAR_S:.0f} s, less the silence that the watchdog allows."
+        "s since the fault, median \\[least-most] of the rounds. noticed: the replica's process "
+        "has ended; new replica, its ranks: their processes are there.\n"
+        "load takes, warm-up: how long, of the slowest rank, imports included. "
+        "ready: both replicas take requests again.\n"
+        f"bar: ready within {READY_BAR_S:.0f} s, less the silence that the watchdog allows"
     )
     drawn = Table(title="A rank fails", caption=caption, caption_justify="left", box=SIMPLE_HEAD)
-    for column in ("fault", "errors", "equal pictures", "sent again", "noticed"):
+    for column in _COLUMNS:
         drawn.add_column(column, justify="left" if column == "fault" else "right")
-    for column in ("new replica", "its ranks", "ready", "less watchdog", "<= bar"):
-        drawn.add_column(column, justify="right")
     for fault in FAULTS:
         of_fault = [each for each in rounds if each.fault == fault]
         times = [each.recovery for each in of_fault]
@@ -142,16 +148,17 @@ def table(rounds: Sequence[Round]) -> Table:
             _seconds([each.noticed_s for each in times]),
             _seconds([each.replica_begins_s for each in times]),
             _seconds([each.ranks_begin_s for each in times]),
+            _seconds([each.load_s for each in times]),
+            _seconds([each.warm_up_s for each in times]),
             _seconds([each.ready_s for each in times]),
             _seconds(less),
-            "yes" if spread(less).median <= READY_BAR_S else "no",
+            "yes" if statistics.median(less) <= READY_BAR_S else "no",
         )
     return drawn
 
 
 def _seconds(values: Sequence[float]) -> str:
-    found = spread(values)
-    return f"{found.median:.1f} [{found.q25:.1f}-{found.q75:.1f}]"
+    return f"{statistics.median(values):.1f} [{min(values):.1f}-{max(values):.1f}]"
 
 
 def _record(rounds: Sequence[Round], load_before: Sequence[float]) -> dict[str, Any]:

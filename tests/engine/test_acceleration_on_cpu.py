@@ -35,7 +35,7 @@ Folders = Callable[[str], Path]
 
 def values_of(spec: EngineSpec, job: Job, tier: Tier = Tier.NONE) -> Any:
     """What rank 0 draws."""
-    return draw(spec, {tier: job})[0][tier][0]
+    return draw(spec, {tier: job})[0].pictures[tier][0]
 
 
 def relative_error(values: Any, expected: Any) -> float:

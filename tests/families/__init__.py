@@ -73,7 +73,7 @@ _ALL = (
         guidance=_CFG,
         text_tokens=32,
         image_tokens=32,
-        single=_UNGUIDED,
+        single={"guidance_scale": 0.0},
         guided_calls=1,
         notes="one call per step in any case: guidance doubles the batch; both sequences are "
         "padded to multiples of 32",

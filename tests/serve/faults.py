@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
@@ -36,8 +37,9 @@ def variables(gpus: int) -> dict[str, str]:
 
     SIGUSR2 raises where a rank works, and Ray's log leaves out no line that names a rank's process.
     """
+    folders = ["tests/serve/raising", os.environ.get("PYTHONPATH", "")]
     return {
-        "PYTHONPATH": "tests/serve/raising",
+        "PYTHONPATH": os.pathsep.join(filter(None, folders)),
         "RAY_DEDUP_LOGS": "0",
         "RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": 16, "GPU": gpus}),
     }

@@ -10,23 +10,29 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.serve.faults import ranks_of_a_replica, replicas
+from tests.serve.faults import ranks_of_a_replica, replicas, until
 from tests.serve.server import Server
 
 LOOK_S = 0.05
 GIVE_UP_S = 120.0
+LOG_S = 20.0
+"""How long a line of a rank may take to the log."""
 
 
 @dataclass(frozen=True)
 class Recovery:
     """When the replica's process ended, others stood in for it, and all took requests again.
 
-    `allowed_s` is the silence that the watchdog allowed, where it was the one to end the replica.
+    `load_s` and `warm_up_s` are durations, as the slowest of the new ranks tells them; imports
+    belong to loading. `allowed_s` is the silence that the watchdog allowed, where it was the one
+    to end the replica.
     """
 
     noticed_s: float
     replica_begins_s: float
     ranks_begin_s: float
+    load_s: float
+    warm_up_s: float
     ready_s: float
     allowed_s: float | None
 
@@ -57,13 +63,26 @@ class Disturbance:
         """The times; raises AssertionError when it took more than two minutes."""
         self._watcher.join(GIVE_UP_S + 10)
         assert "ready" in self._seen, f"not recovered; seen: {self._seen}"
+        until(lambda: len(self._told("warmed up")) >= len(self.group), LOG_S)
+        allowed = self._logged(r"no step for [\d.]+ s, ([\d.]+) s are allowed")
+        return Recovery(
+            noticed_s=self._seen["noticed"],
+            replica_begins_s=self._seen["replica"],
+            ranks_begin_s=self._seen["ranks"],
+            load_s=max(self._told("loaded")),
+            warm_up_s=max(self._told("warmed up")),
+            ready_s=self._seen["ready"],
+            allowed_s=allowed[-1] if allowed else None,
+        )
+
+    def _told(self, what: str) -> list[float]:
+        return self._logged(rf"rank \d+ of {len(self.group)}: {what} in ([\d.]+) s")
+
+    def _logged(self, seconds: str) -> list[float]:
+        """What the log says since the disturbance was made, by a pattern with one group."""
         with self._server.log.open(errors="replace") as log:
             log.seek(self._log_begin)
-            allowed = re.findall(r"no step for [\d.]+ s, ([\d.]+) s are allowed", log.read())
-        return Recovery(
-            *(self._seen[event] for event in ("noticed", "replica", "ranks", "ready")),
-            float(allowed[-1]) if allowed else None,
-        )
+            return [float(each) for each in re.findall(seconds, log.read())]
 
     def _watch(self) -> None:
         while "ready" not in self._seen and self._now() < GIVE_UP_S:
@@ -78,7 +97,7 @@ class Disturbance:
             if any(self._deployment in pids[pid] for pid in set(pids) - self._replicas):
                 self._note("replica")
             new = {pid for pid in pids if "RankWorker" in pids[pid]} - self._ranks
-            if len(new) == len(self.group):
+            if len(new) >= len(self.group):
                 self._note("ranks")
         counts = replicas(self._server)
         if counts != self._full:

@@ -24,7 +24,7 @@ class Tier(StrEnum):
 
 
 MASKED_STEPS_MIN = 8
-"""Fewer steps than this have no step mask.
+"""For fewer steps than this no preset makes a step mask; one given as numbers may.
 
 Cache-dit's presets begin at 8 (they know 4 and 6 as special cases).
 """

@@ -44,7 +44,7 @@ class RankWorker:
         self._engine: Engine | None = None
         self._store: object = None
         self._steps_done = 0
-        self._stop = threading.Event()
+        self._to_stop: str | None = None
 
     def __repr__(self) -> str:
         """What Ray puts before each line of this process in the logs."""
@@ -71,9 +71,13 @@ class RankWorker:
         """This rank's part of a job; what may be expected to go wrong comes back as a value."""
         assert self._engine is not None, "load comes first"
         self._steps_done = 0
-        self._stop.clear()
+
+        def boundary(done: int, total: int) -> bool:
+            self._steps_done = done
+            return self._to_stop != job.request_id
+
         try:
-            result = self._engine.generate(job, tier, self._boundary)
+            result = self._engine.generate(job, tier, boundary)
         except Stopped:
             return WasStopped()
         except DitServeError as error:
@@ -93,9 +97,12 @@ class RankWorker:
         return self._steps_done
 
     @ray.method(concurrency_group="control")
-    def stop(self) -> None:
-        """Has the group stop at its next step boundary; rank 0 is the one that is told."""
-        self._stop.set()
+    def stop(self, request_id: str) -> None:
+        """Has the group stop that job at its next step boundary; rank 0 is the one that is told.
+
+        The word may come when the job is over and the next has begun, which it does not touch.
+        """
+        self._to_stop = request_id
 
     @ray.method(concurrency_group="life")
     def live(self) -> None:
@@ -105,7 +112,3 @@ class RankWorker:
     def _tell(self, what: str) -> None:
         """A line for those who wait for the replica; Ray takes what a worker prints to the log."""
         print(f"rank {self._rank} of {self._spec.dims.world_size}: {what}", flush=True)
-
-    def _boundary(self, done: int, total: int) -> bool:
-        self._steps_done = done
-        return not self._stop.is_set()

@@ -23,8 +23,11 @@ from placement.layout import assign_ranks
 LOOK_S = 0.1
 """How often the group looks at rank 0's progress, and learns that it is to stop."""
 
-IN_STEP_S = 2.0
-"""After the first rank failed: how long the others have to come to an end as well."""
+IN_STEP_S = 1.0
+"""After the engine of one rank failed: how long the others have to come to an end as well.
+
+Ranks meet in every layer, so they fail together or wait for the one that did.
+"""
 
 
 class RankGroup:
@@ -67,7 +70,7 @@ class RankGroup:
     def generate(self, job: Job, tier: Tier, boundary: StepBoundary) -> EngineResult:
         shared = ray.put(job)
         calls = [rank.generate.remote(shared, tier) for rank in self._ranks]
-        answers = self._answers(calls, job.n * job.num_inference_steps, boundary)
+        answers = self._answers(calls, job, boundary)
         for answer in answers:
             if isinstance(answer, DitServeError):
                 raise answer
@@ -76,13 +79,15 @@ class RankGroup:
         return cast(EngineResult, answers[0])
 
     def _answers(
-        self, calls: Sequence[ray.ObjectRef[RankAnswer]], total: int, boundary: StepBoundary
+        self, calls: Sequence[ray.ObjectRef[RankAnswer]], job: Job, boundary: StepBoundary
     ) -> list[RankAnswer]:
         """What every rank answers, in the order of the ranks.
 
         Meanwhile `boundary` is asked, with rank 0's progress, and its no passed on to rank 0. A
-        rank that fails alone leaves the others waiting for it, which is the end of the group.
+        rank whose engine fails alone leaves the others waiting for it, which is the end of the
+        group. What is wrong with the request itself they all find, each in its time.
         """
+        total = job.n * job.num_inference_steps
         answers: dict[int, RankAnswer] = {}
         progress = self._ranks[0].steps_done.remote()
         failed_s: float | None = None
@@ -91,13 +96,13 @@ class RankGroup:
             ready, _ = ray.wait(list(waiting), timeout=LOOK_S)
             for call in ready:
                 answers[waiting[call]] = answer = _answer_of(call)
-                if isinstance(answer, DitServeError) and failed_s is None:
+                if isinstance(answer, EngineFailed) and failed_s is None:
                     failed_s = time.monotonic()
             if failed_s is not None and time.monotonic() - failed_s > IN_STEP_S:
                 self._give_up(answers)
             if not ready and ray.wait([progress], timeout=0)[0]:
                 if not boundary(ray.get(progress), total):
-                    self._ranks[0].stop.remote()
+                    self._ranks[0].stop.remote(job.request_id)
                 progress = self._ranks[0].steps_done.remote()
         return [answers[rank] for rank in range(len(calls))]
 

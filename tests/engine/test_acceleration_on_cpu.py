@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cluster.acceleration import CacheConfig, ParallelismConfig, QuantizeConfig
-from cluster.errors import InvalidRequest
+from cluster.errors import ConfigError, InvalidRequest
 from cluster.request import Job
 from cluster.tiers import Tier
 from deployments.engine import EngineSpec, Stopped, World, build_engine
@@ -239,6 +239,58 @@ def test_more_blocks_than_there_are_is_refused(family_folders: Folders) -> None:
     spec = spec_of(FLUX, family_folders("flux"), ALONE, tiers=many)
     with pytest.raises(WorldFailed, match="Fn_compute_blocks 64"):
         draw(spec, {Tier.FAST: job_of(FLUX, guided=False)})
+
+
+@pytest.mark.parametrize("parallelism", [ALONE, ULYSSES_2], ids=["one rank", "two ranks"])
+def test_an_attention_backend_that_is_not_installed_is_refused_by_name(
+    family_folders: Folders, parallelism: ParallelismConfig
+) -> None:
+    spec = spec_of(FLUX, family_folders("flux"), parallelism, attention_backend="flash")
+    with pytest.raises(WorldFailed, match="ConfigError: attention_backend: flash: "):
+        draw(spec, {Tier.NONE: job_of(FLUX, guided=False)})
+
+
+@pytest.mark.parametrize("parallelism", [ALONE, ULYSSES_2], ids=["one rank", "two ranks"])
+def test_the_native_backend_draws_the_same(
+    family_folders: Folders, parallelism: ParallelismConfig
+) -> None:
+    folder, job = family_folders("flux"), job_of(FLUX, guided=False)
+    values = values_of(spec_of(FLUX, folder, parallelism, attention_backend="native"), job)
+    assert np.abs(values - values_of(spec_of(FLUX, folder, ALONE), job)).max() <= TOLERANCE
+
+
+def _unknown_class(rank: int, size: int, rendezvous: str, spec: EngineSpec) -> str:
+    """The refusal of a transformer that diffusers has and cache-dit does not know."""
+    from types import SimpleNamespace
+
+    from diffusers import LatteTransformer3DModel
+
+    from deployments.acceleration import accelerate
+
+    unknown = LatteTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=4,
+        out_channels=4,
+        sample_size=8,
+        patch_size=2,
+        num_layers=1,
+        cross_attention_dim=16,
+        caption_channels=16,
+    )
+    try:
+        accelerate(SimpleNamespace(transformer=unknown), [unknown], spec)
+    except ConfigError as refusal:
+        return refusal.message
+    return ""
+
+
+def test_a_class_that_cache_dit_does_not_know_is_refused_by_name_at_start(
+    family_folders: Folders,
+) -> None:
+    spec = spec_of(FLUX, family_folders("flux"), ALONE)
+    (message,) = run_world(_unknown_class, 1, spec)
+    assert "LatteTransformer3DModel" in message
 
 
 @pytest.mark.slow

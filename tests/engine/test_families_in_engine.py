@@ -90,6 +90,7 @@ def test_a_video_is_an_animation_of_its_frames(name: str, family_folders: Folder
     clip: Any = Image.open(io.BytesIO(file))
     assert (clip.format, clip.size, clip.n_frames) == ("WEBP", (64, 64), 9)
     clip.seek(1)
+    clip.load()
     assert clip.info["duration"] == 125
     assert computed + cached == STEPS
     assert cached > 0

@@ -65,6 +65,7 @@ def running(document: Mapping[str, Any], log: Path) -> Iterator[subprocess.Popen
         environment = os.environ | {
             "RAY_ADDRESS": "local",
             "RAY_AUTH_MODE": "token",
+            "RAY_DEDUP_LOGS": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
             "PYTHONUNBUFFERED": "1",
         }

@@ -300,3 +300,50 @@ def test_eight_ranks_in_three_dimensions_draw_what_one_draws(family_folders: Fol
     job = job_of(FLUX, guided=False, num_inference_steps=4)
     values = values_of(spec_of(FLUX, folder, cube), job)
     assert np.abs(values - values_of(spec_of(FLUX, folder, ALONE), job)).max() <= TOLERANCE
+
+
+# Memory
+
+
+def _bytes_of(tensor: Any) -> int:
+    """What a parameter really holds here: the shard of a sharded one, the parts of a quantized."""
+    if hasattr(tensor, "to_local"):
+        return _bytes_of(tensor.to_local())
+    if hasattr(tensor, "__tensor_flatten__"):
+        names, _ = tensor.__tensor_flatten__()
+        return sum(_bytes_of(getattr(tensor, name)) for name in names)
+    return int(tensor.numel() * tensor.element_size())
+
+
+def _transformer_bytes(
+    rank: int, size: int, rendezvous: str, spec: EngineSpec, port: int, jobs: list[Job]
+) -> int:
+    world = World(rank, size, "127.0.0.1", port, timeout_s=WORLD_S) if size > 1 else None
+    engine: Any = build_engine(spec, world)
+    return sum(_bytes_of(each) for each in engine._pipeline.transformer.parameters())
+
+
+@pytest.mark.parametrize("quant_type", [None, "int8_weight_only"])
+@pytest.mark.parametrize("parallelism", [ALONE, TP_2], ids=["one rank", "tp 2"])
+def test_a_rank_holds_at_most_the_weights_that_plan_tells(
+    family_folders: Folders, parallelism: ParallelismConfig, quant_type: str | None
+) -> None:
+    """At most: `plan` takes the modulation layers for whole, of which cache-dit shards some."""
+    from deployments.architecture import pipeline_shape
+    from placement.memory import Run, memory_per_rank
+
+    quantize = QuantizeConfig(quant_type=quant_type) if quant_type else None  # type: ignore[arg-type]
+    folder = family_folders("flux")
+    spec = spec_of(FLUX, folder, parallelism, dtype="bfloat16", quantize_config=quantize)
+    run = Run(
+        64,
+        64,
+        dtype_bytes=2,
+        quantization=quant_type,
+        exclude_layers=quantize.exclude_layers if quantize else (),
+        tp_size=spec.dims.tp_size,
+        num_ranks=spec.dims.world_size,
+    )
+    told = memory_per_rank(pipeline_shape(str(folder)), run).weights["transformer"]
+    for held in in_world(_transformer_bytes, spec, []):
+        assert 0.7 * told <= held <= 1.02 * told

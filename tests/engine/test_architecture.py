@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import torch
 from cluster.errors import ConfigError
 from deployments.architecture import pipeline_shape
 from placement.memory import Run, memory_per_rank
+from tests.families import FAMILIES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -56,18 +59,34 @@ def test_heads_and_tokens_of_a_picture_of_1024(source: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_bytes_equal_those_of_the_loaded_embedded_model(dtype: torch.dtype) -> None:
+    run = Run(128, 128, dtype_bytes=dtype.itemsize)
+    counted = memory_per_rank(pipeline_shape("demo/weights"), run).weights
+    assert counted == loaded_bytes("demo/weights", dtype)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_bytes_equal_those_of_the_loaded_tiny_pipelines(
+    name: str, family_folders: Callable[[str], Path]
+) -> None:
+    if (needs := FAMILIES[name].needs) and find_spec(needs) is None:
+        pytest.skip(f"{FAMILIES[name].pipeline} cannot be loaded without {needs}")
+    source = str(family_folders(name))
+    counted = memory_per_rank(pipeline_shape(source), Run(64, 64, dtype_bytes=4)).weights
+    assert counted == loaded_bytes(source, torch.float32)
+
+
+def loaded_bytes(source: str, dtype: torch.dtype) -> dict[str, int]:
+    """Bytes of the parameters of a pipeline that is really loaded, by component."""
     from diffusers import DiffusionPipeline
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loaded = DiffusionPipeline.from_pretrained("demo/weights", dtype=dtype).components
-    real = {
+        loaded = DiffusionPipeline.from_pretrained(source, dtype=dtype).components
+    return {
         name: sum(each.numel() * each.element_size() for each in part.parameters())
         for name, part in loaded.items()
         if hasattr(part, "parameters")
     }
-    run = Run(128, 128, dtype_bytes=dtype.itemsize)
-    assert memory_per_rank(pipeline_shape("demo/weights"), run).weights == real
 
 
 def test_a_source_that_is_nowhere_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

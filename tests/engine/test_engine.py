@@ -6,6 +6,7 @@ import dataclasses
 import io
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cluster.errors import ConfigError, InvalidRequest
+from cluster.load import load_config
 from cluster.request import Job
 from cluster.tiers import Tier
 from deployments.engine import Engine, EngineSpec, Stopped, build_engine
@@ -233,3 +235,11 @@ def test_cuda_without_a_card_is_refused_by_name(spec: EngineSpec) -> None:
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(ConfigError, match="device is cuda, but torch"):
         build_engine(dataclasses.replace(spec, device="cuda"))
+
+
+def test_the_command_without_a_cluster_refuses_a_pool_of_several_ranks() -> None:
+    from deployments.generate import choose_pool
+
+    config = load_config(Path("configs/demo-parallel.yaml"))
+    with pytest.raises(ConfigError, match="shapes: every pool that serves fast has replicas of"):
+        choose_pool(config, None, Tier.FAST)

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import yaml
 
-START_S = 180.0
+START_S = 300.0
 STOP_S = 60.0
 LEAVE_S = 5.0
 

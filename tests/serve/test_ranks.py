@@ -24,9 +24,9 @@ from tests.serve.faults import (
 from tests.serve.recovery import Disturbance
 from tests.serve.server import Server, serving
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
-STALLED_S = 3.0
+STALLED_S = 5.0
 
 
 @pytest.fixture(scope="module")

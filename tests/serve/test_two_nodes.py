@@ -26,7 +26,7 @@ from tests.serve.faults import PROMPT, draw, parallel_config, replicas, until
 from tests.serve.nodes import HEAD, Nodes, two_nodes
 from tests.serve.server import Server, free_port, interrupt, kill_left_over
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 READY_S = 120.0
 LONG = {"tier": "slow", "num_inference_steps": 60, "seed": 3}

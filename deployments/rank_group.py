@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import ray
@@ -71,6 +71,8 @@ class RankGroup:
         shared = ray.put(job)
         calls = [rank.generate.remote(shared, tier) for rank in self._ranks]
         answers = self._answers(calls, job, boundary)
+        if out_of_step(answers):
+            self._give_up(answers)
         for answer in answers:
             if isinstance(answer, DitServeError):
                 raise answer
@@ -99,7 +101,7 @@ class RankGroup:
                 if isinstance(answer, EngineFailed) and failed_s is None:
                     failed_s = time.monotonic()
             if failed_s is not None and time.monotonic() - failed_s > IN_STEP_S:
-                self._give_up(answers)
+                self._give_up(list(answers.values()))
             if not ready and ray.wait([progress], timeout=0)[0]:
                 if not boundary(ray.get(progress), total):
                     self._ranks[0].stop.remote(job.request_id)
@@ -112,11 +114,24 @@ class RankGroup:
         (ended, *_), _ = ray.wait(list(lives), num_returns=1)
         self._broken(f"rank {lives[ended]} of {len(self._ranks)} has died")
 
-    def _give_up(self, answers: Mapping[int, RankAnswer]) -> None:
-        errors = [str(each) for each in answers.values() if isinstance(each, DitServeError)]
-        reason = f"{len(self._ranks) - len(answers)} ranks wait for one that failed: {errors[0]}"
+    def _give_up(self, answers: Sequence[RankAnswer]) -> None:
+        errors = [str(answer) for answer in answers if isinstance(answer, EngineFailed)]
+        reason = f"{len(errors)} of {len(self._ranks)} ranks failed, the others not: {errors[0]}"
         self._broken(reason)
         raise EngineFailed(reason)
+
+
+def out_of_step(answers: Sequence[RankAnswer]) -> bool:
+    """Whether a rank failed and rank 0 did not: then the group is at two places at once.
+
+    Rank 0 does not wait for the others when it tells them to go on, so it can come to an end
+    without one that failed in the last step. The other way round they are at one place: rank 0
+    alone decodes, after the last step.
+    """
+    first, *others = answers
+    return not isinstance(first, DitServeError) and any(
+        isinstance(answer, EngineFailed) for answer in others
+    )
 
 
 def _all_do(calls: Sequence[ray.ObjectRef[None]]) -> None:

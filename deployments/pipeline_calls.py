@@ -47,6 +47,7 @@ class PipelineCalls:
 
         Raises:
             InvalidRequest: the pipeline does not take a field that the job gives, or lacks one.
+            ConfigError: the model is said to make videos and does not, or the other way round.
         """
         arguments: dict[str, Any] = {
             "prompt": job.prompt,
@@ -70,6 +71,10 @@ class PipelineCalls:
             )
         if self.makes_videos:
             arguments["num_frames"] = self._frames(job)
+        elif job.num_frames is not None:
+            raise ConfigError(
+                f"{job.model}: {self._name} makes pictures; its model takes no default_frames"
+            )
         return arguments
 
     def runs_cfg_apart(self, job: Job, cache: CacheConfig, *, by_default: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import ray
 
@@ -22,8 +22,9 @@ from deployments.engine import (
 )
 
 
+@dataclass(frozen=True)
 class WasStopped:
-    """A rank stopped at a step boundary, as all of its group did."""
+    """The job was stopped at a step boundary, as told."""
 
 
 RankAnswer = EngineResult | WasStopped | DitServeError

@@ -22,6 +22,7 @@ from cluster.tiers import Tier
 from cluster.watchdog import SilenceLimits, likeness
 from deployments.engine import Engine, EngineResult, EngineSpec, Stopped, build_engine
 from deployments.pulse import Pulse
+from deployments.rank import WasStopped
 from deployments.rank_group import RankGroup
 from placement.bundles import GroupPlan
 
@@ -43,11 +44,6 @@ class Done:
 @dataclass(frozen=True)
 class NotMine:
     """The call named another replica, which is gone."""
-
-
-@dataclass(frozen=True)
-class WasStopped:
-    """The job was stopped at a step boundary, as told."""
 
 
 ReplicaAnswer = Done | NotMine | WasStopped | DitServeError

@@ -29,8 +29,9 @@ from cluster.routing import Dispatch, PoolState, next_dispatch, tier_to_serve
 from deployments import replica_directory
 from deployments.metrics import RouterMetrics
 from deployments.options import pool_name
+from deployments.rank import WasStopped
 from deployments.receipts import completed_receipt
-from deployments.replica import Done, NotMine, ReplicaAnswer, WasStopped
+from deployments.replica import Done, NotMine, ReplicaAnswer
 
 logger = logging.getLogger("ray.serve")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from cluster.tiers import Tier
 from deployments.engine import EngineSpec, build_engine
 from tests.engine.conftest import onward
 from tests.engine.test_parallel import MASK, STEPS, job_of, spec_of
-from tests.engine.worlds import run_world
+from tests.engine.worlds import WorldFailed, run_world
 from tests.families import FAMILIES, Family
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -56,8 +55,6 @@ def test_none_equals_plain_diffusers_bit_for_bit(
     name: str, guided: bool, family_folders: Folders
 ) -> None:
     family = FAMILIES[name]
-    if family.needs and find_spec(family.needs) is None:
-        pytest.skip(f"{family.pipeline} cannot be loaded without {family.needs}")
     spec, job = spec_of(family, family_folders(name), ALONE), job_of(family, guided=guided)
     arguments = family.call_arguments(guided=guided)
     ((plain, ours),) = run_world(_plain_and_none, 1, spec, job, arguments)
@@ -103,6 +100,18 @@ def test_two_transformers_share_one_mask_and_each_computes_its_first_step(
     family = FAMILIES["wan2.2"]
     _, computed, _ = generated(family, family_folders, job_of(family, guided=False))
     assert computed in (sum(MASK), sum(MASK) + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "words"),
+    [("flux", 5, "takes no default_frames"), ("wan2.1", None, "needs default_frames")],
+)
+def test_a_model_said_to_make_what_it_does_not_is_refused(
+    family_folders: Folders, name: str, frames: int | None, words: str
+) -> None:
+    job = job_of(FAMILIES[name], guided=False, num_frames=frames)
+    with pytest.raises(WorldFailed, match=f"ConfigError: {name}: .* {words}"):
+        generated(FAMILIES[name], family_folders, job)
 
 
 def test_frames_that_the_autoencoder_cannot_make_are_refused(family_folders: Folders) -> None:

@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup serve test test-gpu lint lock clean
+.PHONY: setup serve test test-gpu bench-gpu lint lock clean
 
 setup: $(READY)
 
@@ -24,6 +24,11 @@ test: $(READY)
 # Needs an NVIDIA card and a CUDA build of torch; writes docs/gpu-checks.md.
 test-gpu: $(READY)
 	$(BIN)/python -m tests.gpu
+
+# Needs the same; ARGS are its own: make bench-gpu ARGS="--models flux --steps 28 --trace out/traces"
+bench-gpu: $(READY)
+	mkdir -p out
+	$(BIN)/python -m benchmarks.gpu_tiers --out out/gpu-tiers.json $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -41,10 +41,13 @@ class ModelConfig(Section):
     default_frames: int | None = Field(None, ge=1)
     default_fps: int = Field(16, ge=1, le=120)
     max_sequence_length: int | None = Field(None, ge=1)
-    max_queued: int = Field(64, ge=1)
+    default_slo_factor: float = Field(3.0, gt=1)
+    max_queued: int = Field(1000, ge=1)
+    max_backlog_s: float = Field(1800.0, gt=0)
     no_replica_s: float = Field(600.0, gt=0)
     limits: Limits = Field(default_factory=Limits)
     judge: str | None = Field(None, pattern=r"^[\w.]+:\w+$")
+    tiers_table: str | None = Field(None, min_length=1)
     pools: tuple[PoolConfig, ...]
 
     @field_validator("default_size")
@@ -141,6 +144,7 @@ def parse_size(text: str) -> tuple[int, int]:
 _NOT_IN_PICTURES = {
     "name",
     "autoscaling",
+    "audit_fraction",
     "cpus_per_rank",
     "gpus_per_rank",
     "ranks_per_node",

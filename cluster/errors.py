@@ -8,6 +8,7 @@
         RequestTooLarge   413
       Refusal                  the cluster cannot do it now; a later try may succeed
         QueueFull         429
+        OutOfReach        429  the deadline cannot be kept, even at the floor
         NoReplica         503
       Failure                  accepted, but not done
         DeadlinePassed    504
@@ -29,21 +30,37 @@ class DitServeError(Exception):
     code: ClassVar[str | None] = None
 
     def __init__(
-        self, message: str, *, param: str | None = None, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        earliest_feasible_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.earliest_feasible_s = earliest_feasible_s
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.param, self.retry_after_s)
+        facts = (self.param, self.retry_after_s, self.earliest_feasible_s)
+        return _rebuild, (type(self), self.message, *facts)
 
 
 def _rebuild(
-    kind: type[DitServeError], message: str, param: str | None, retry_after_s: float | None
+    kind: type[DitServeError],
+    message: str,
+    param: str | None,
+    retry_after_s: float | None,
+    earliest_feasible_s: float | None,
 ) -> DitServeError:
-    return kind(message, param=param, retry_after_s=retry_after_s)
+    return kind(
+        message,
+        param=param,
+        retry_after_s=retry_after_s,
+        earliest_feasible_s=earliest_feasible_s,
+    )
 
 
 class ConfigError(DitServeError):
@@ -84,6 +101,12 @@ class Refusal(DitServeError):
 
 class QueueFull(Refusal):
     code = "queue_full"
+
+
+class OutOfReach(Refusal):
+    """`earliest_feasible_s` is the least deadline that would be taken now, in seconds."""
+
+    code = "deadline_out_of_reach"
 
 
 class NoReplica(Refusal):

@@ -35,10 +35,21 @@ Name = Annotated[str, AfterValidator(_is_a_name)]
 
 
 class Autoscaling(Section):
-    """How many replicas a pool may have."""
+    """How many replicas a pool may have, and when it gets more or fewer. All times are seconds.
 
-    min_replicas: int = Field(1, ge=1)
+    Replicas are to be busy for `target_utilisation` of the time. What waits when a new one is
+    ready is to be worked off in `catch_up_s`; `cold_start_s` is how long one takes to load, until
+    that has been measured. A replica goes when fewer were needed for `downscale_delay_s`, and the
+    last one, where `min_replicas` is 0, after `idle_to_zero_s` without work.
+    """
+
+    min_replicas: int = Field(1, ge=0)
     max_replicas: int = Field(1, ge=1)
+    target_utilisation: float = Field(0.8, gt=0, le=1)
+    catch_up_s: float = Field(60.0, gt=0)
+    cold_start_s: float = Field(60.0, ge=0)
+    downscale_delay_s: float = Field(300.0, ge=0)
+    idle_to_zero_s: float = Field(600.0, ge=0)
 
     @model_validator(mode="after")
     def _in_order(self) -> Autoscaling:
@@ -48,6 +59,11 @@ class Autoscaling(Section):
                 f"max_replicas ({self.max_replicas})"
             )
         return self
+
+    @property
+    def scales(self) -> bool:
+        """The number of replicas is not fixed."""
+        return self.min_replicas < self.max_replicas
 
 
 class Watchdog(Section):
@@ -62,12 +78,23 @@ class Watchdog(Section):
     unknown_s: float = Field(900.0, gt=0)
 
 
+class TierConfig(CacheConfig):
+    """A tier's own cache settings, and its contract: what `dit-serve calibrate` must find.
+
+    `min_speedup` is over `none`; `min_psnr_db` is the median PSNR against `none` of the same seed.
+    The contract changes no picture, so it is in no dump of the settings.
+    """
+
+    min_speedup: float | None = Field(None, gt=0, exclude=True)
+    min_psnr_db: float | None = Field(None, gt=0, exclude=True)
+
+
 class PoolConfig(Section):
     """Replicas of one model in one shape, and the tiers that they serve."""
 
     name: Name
-    tiers: dict[TierName, CacheConfig] = Field(
-        default_factory=lambda: {tier: CacheConfig() for tier in Tier}
+    tiers: dict[TierName, TierConfig] = Field(
+        default_factory=lambda: {tier: TierConfig() for tier in Tier}
     )
     num_ranks: int = Field(1, ge=1)
     ranks_per_node: int | None = Field(None, ge=1)
@@ -85,6 +112,7 @@ class PoolConfig(Section):
     vae_tiling: bool = False
     watchdog: Watchdog = Field(default_factory=Watchdog)
     autoscaling: Autoscaling = Field(default_factory=Autoscaling)
+    audit_fraction: float = Field(0.0, ge=0, le=1)
 
     @field_validator("tiers", mode="before")
     @classmethod
@@ -101,12 +129,14 @@ class PoolConfig(Section):
 
     @field_validator("tiers")
     @classmethod
-    def _tiers_make_sense(cls, value: dict[Tier, CacheConfig]) -> dict[Tier, CacheConfig]:
+    def _tiers_make_sense(cls, value: dict[Tier, TierConfig]) -> dict[Tier, TierConfig]:
         if not value:
             raise ValueError(f"name at least one tier of {', '.join(Tier)}")
-        none = value.get(Tier.NONE, CacheConfig())
+        none = value.get(Tier.NONE, TierConfig())
         if none.steps_computation_mask is not None or none.scm_compute_bins is not None:
             raise ValueError("none computes every step, so it takes no step mask")
+        if none.min_speedup is not None or none.min_psnr_db is not None:
+            raise ValueError("none is what the others are measured against, so it has no contract")
         return {tier: value[tier] for tier in Tier if tier in value}
 
     @field_validator("attention_backend")
@@ -175,6 +205,8 @@ def _shape_problem(pool: PoolConfig, dims: ParallelDims) -> str | None:
         return "parallelism_config: ulysses_float8 needs CUDA (its kernels are Triton's)"
     if quantize is not None and (problem := quantize.problem(pool.device, pool.dtype, dims)):
         return f"quantize_config: {problem}"
+    if pool.audit_fraction and Tier.NONE not in pool.tiers:
+        return "audit_fraction: audits make requests again at none, which the pool does not serve"
     if pool.offload == "sequential" and pool.device == "cpu":
         return "offload: sequential needs device: cuda; on cpu there is nothing to offload to"
     if pool.offload in ("model", "sequential") and dims.world_size > 1:
@@ -186,14 +218,18 @@ def _shape_problem(pool: PoolConfig, dims: ParallelDims) -> str | None:
 
 
 def _tier_override(value: Any) -> Any:
-    """A tier's settings, given bare or under `cache_config` as in a pool."""
+    """A tier's settings, its cache's given bare or under `cache_config` as in a pool."""
     if value is None:
         return {}
-    if isinstance(value, Mapping) and "cache_config" in value:
-        if others := [shown(key) for key in value if key != "cache_config"]:
-            raise ValueError(f"a tier overrides cache_config only, not {', '.join(others)}")
-        return value["cache_config"]
-    return value
+    if not isinstance(value, Mapping) or "cache_config" not in value:
+        return value
+    cache = {} if value["cache_config"] is None else value["cache_config"]
+    if not isinstance(cache, Mapping):
+        return cache
+    own = {key: setting for key, setting in value.items() if key != "cache_config"}
+    if twice := [shown(key) for key in own if key in cache]:
+        raise ValueError(f"a tier gives {', '.join(twice)} beside cache_config and in it")
+    return {**cache, **own}
 
 
 def _first_reason(error: ValueError) -> str:

@@ -1,57 +1,53 @@
-"""The waiting line of one model: higher priority first, then first come, first served."""
+"""A job that waits, and its place in the order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.request import Job
+from cluster.tiers import Tier
+
+PRIORITY_SHIFT = 0.05
+"""How much of the time that a job has one step of `priority` moves its place: +10 halves it."""
+
+Place = tuple[float, int]
+"""When a job counts as due, and the number of its arrival to part equals."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a pool may do for a job: the tiers, best first, and seconds of the shortest work."""
+
+    tiers: tuple[Tier, ...]
+    least_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Waiting:
-    """A job in the line. Times are on the router's monotonic clock, in seconds."""
+    """A job in the line. Times are on the router's monotonic clock, in seconds.
+
+    `due_s` is the caller's deadline, or for a job without one a target to order by. It is a promise
+    if the job was admitted because it could be kept. Nobody is refused by forecasts that were never
+    `measured`.
+    """
 
     job: Job
     arrived_s: float
     number: int
+    due_s: float
+    promised: bool
+    measured: bool
+    offers: Mapping[str, Offer]
     attempts: int = 0
 
     @property
-    def due_s(self) -> float | None:
-        """When the caller's deadline passes."""
-        return None if self.job.deadline_s is None else self.arrived_s + self.job.deadline_s
+    def place(self) -> Place:
+        """Earliest due first; `priority` moves it by a bounded part of the time that it has."""
+        shift = PRIORITY_SHIFT * self.job.priority * (self.due_s - self.arrived_s)
+        return self.due_s - shift, self.number
 
-
-class WaitingLine:
-    """Jobs in the order in which they are to be served; no clock and no lock of its own."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, Waiting] = {}
-        self._arrivals = 0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def __iter__(self) -> Iterator[Waiting]:
-        """The next to be served first."""
-        return iter(
-            sorted(
-                self._waiting.values(), key=lambda waiting: (-waiting.job.priority, waiting.number)
-            )
-        )
-
-    def arrive(self, job: Job, now_s: float) -> Waiting:
-        """Puts a job at the end of its priority."""
-        self._arrivals += 1
-        waiting = Waiting(job, now_s, self._arrivals)
-        self._waiting[job.request_id] = waiting
-        return waiting
-
-    def take(self, request_id: str) -> Waiting | None:
-        """Takes a job out, wherever it stands; None if it is not here."""
-        return self._waiting.pop(request_id, None)
-
-    def put_back(self, waiting: Waiting) -> None:
-        """Returns a job that could not be done to the place that it had."""
-        self._waiting[waiting.job.request_id] = waiting
+    @property
+    def least_s(self) -> float:
+        """Seconds of the shortest work that would do."""
+        return min(offer.least_s for offer in self.offers.values())

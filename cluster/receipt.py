@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict
 class Receipt(BaseModel):
     """Goes with every result. Times are in seconds; steps are summed over the `n` pictures.
 
-    `notes` says in words what was done otherwise than the tier's name suggests.
+    `forecast_s` is what the engine's work was expected to take, None where nothing like it had been
+    measured. `tier_reason` says why the router chose the tier, `notes` what was done otherwise than
+    the tier's name suggests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -20,6 +22,7 @@ class Receipt(BaseModel):
     pool: str
     tier_requested: str
     tier_served: str
+    tier_reason: str
     num_inference_steps: int
     steps_computed: int
     steps_cached: int

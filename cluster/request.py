@@ -38,6 +38,7 @@ class GenerateRequest(Section):
     tier: Literal["auto", "none", "slow", "medium", "fast", "ultra"] | None = None
     min_tier: Literal["none", "slow", "medium", "fast", "ultra"] | None = None
     deadline_ms: int | None = Field(None, ge=1, le=86_400_000)
+    late: Literal["refuse", "accept"] | None = None
     priority: int = Field(0, ge=-10, le=10)
     seed: int | None = Field(None, ge=0, le=SEED_MAX)
     num_inference_steps: int | None = Field(None, ge=-_HUGE, le=_HUGE)
@@ -60,7 +61,9 @@ class Job:
     """A request with nothing left open.
 
     The same job gives the same bytes on any replica of one shape. `deadline_s` is in seconds after
-    the router took the job; None is no deadline. `attempt` counts the times that it was sent.
+    the router took the job; None is no deadline. `late` says what becomes of a job whose deadline
+    is out of reach: refused at once, or run last. `caller` is whose job it is, for fairness.
+    `attempt` counts the times that it was sent.
     """
 
     request_id: str
@@ -76,7 +79,9 @@ class Job:
     output_format: OutputFormat = "png"
     output_compression: int | None = None
     deadline_s: float | None = None
+    late: Literal["refuse", "accept"] = "refuse"
     priority: int = 0
+    caller: str = ""
     attempt: int = 1
     guidance_scale: float | None = None
     true_cfg_scale: float | None = None
@@ -149,7 +154,9 @@ def settle(
         output_format=output_format,
         output_compression=request.output_compression,
         deadline_s=None if request.deadline_ms is None else request.deadline_ms / 1000,
+        late=request.late or "refuse",
         priority=request.priority,
+        caller=request.user or "",
         guidance_scale=request.guidance_scale,
         true_cfg_scale=request.true_cfg_scale,
         negative_prompt=request.negative_prompt,
@@ -222,6 +229,7 @@ def _check_text(field: str, text: str, model: ModelConfig) -> None:
 
 
 def _tiers_of(request: GenerateRequest, model: ModelConfig) -> tuple[str, Tier | None]:
+    """The tier and the floor: who says nothing of quality or time gets the model's default."""
     from_quality = str(QUALITY_WORDS[request.quality]) if request.quality else AUTO
     named = {str(request.tier or AUTO), from_quality} - {AUTO}
     if len(named) > 1:
@@ -230,7 +238,12 @@ def _tiers_of(request: GenerateRequest, model: ModelConfig) -> tuple[str, Tier |
             "give one of them",
             param="tier",
         )
-    requested = named.pop() if named else AUTO
+    chosen_by_router = (
+        AUTO in (request.tier, request.quality)
+        or request.min_tier is not None
+        or request.deadline_ms is not None
+    )
+    requested = named.pop() if named else AUTO if chosen_by_router else model.default_tier.value
     floor = Tier(request.min_tier) if request.min_tier else None
     if requested != AUTO:
         if Tier(requested) not in model.tiers:

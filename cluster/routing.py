@@ -1,29 +1,22 @@
-"""Which job goes where, and in which tier.
-
-One place; pure: it sees the line and the pools, and returns a decision.
-"""
+"""Which tier and which pool a job gets. Pure: it sees the options, and says why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.config import ModelConfig
+from cluster.cost import Forecast
 from cluster.queue import Waiting
-from cluster.request import Job
-from cluster.tiers import Tier, served_tier
+from cluster.tiers import Tier
+
+SPENDABLE = 0.9
+"""Share of the slack of those behind that a better tier may use up; the rest is margin."""
+
+SAME_FINISH = 0.05
+"""Finishes that differ by less than this part count as equal; then the cheaper pool has it."""
 
 
-@dataclass(frozen=True)
-class PoolState:
-    """A pool as the router sees it now: the ids of its replicas that have nothing to do."""
-
-    name: str
-    tiers: tuple[Tier, ...]
-    free_replicas: tuple[str, ...]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Dispatch:
     """Send this job to this replica in this tier."""
 
@@ -31,34 +24,56 @@ class Dispatch:
     pool: str
     replica: str
     tier: Tier
+    forecast: Forecast
     reason: str
 
 
-def next_dispatch(
-    line: Iterable[Waiting], pools: Sequence[PoolState], model: ModelConfig
-) -> Dispatch | None:
-    """The first job in the line that a free replica can serve; None when all must wait.
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One tier on one pool with a free replica.
 
-    A job whose tier no free pool serves does not hold up those behind it.
+    `spare_s` is what the pool can spend with all deadlines behind kept, in replica-seconds;
+    `level` is the best tier that its backlog allows.
     """
-    if not any(pool.free_replicas for pool in pools):
-        return None
-    for waiting in line:
-        job = waiting.job
-        tier = tier_to_serve(job, model)
-        if tier is None:
-            continue
-        for pool in pools:
-            if tier in pool.tiers and pool.free_replicas:
-                reason = (
-                    f"{tier} as asked"
-                    if tier == job.tier_requested
-                    else f"{tier} is the default within the floor"
-                )
-                return Dispatch(waiting, pool.name, pool.free_replicas[0], tier, reason)
-    return None
+
+    pool: str
+    ranks: int
+    tier: Tier
+    forecast: Forecast
+    spare_s: float
+    level: Tier
+
+    def keeps_all(self, left_s: float) -> bool:
+        """This deadline, `left_s` away, is kept in 95 of 100, and those behind are with margin."""
+        return self.forecast.p95_s <= left_s and self.forecast.p50_s <= SPENDABLE * self.spare_s
 
 
-def tier_to_serve(job: Job, model: ModelConfig) -> Tier | None:
-    """The tier of a job; None when the model has none that it would take."""
-    return served_tier(job.tier_requested, job.min_tier, model.default_tier, model.tiers)
+def choose(options: Sequence[Option], left_s: float) -> tuple[Option, str]:
+    """The best tier that keeps every deadline, on the pool that finishes it first.
+
+    `options` are not empty. No tier better than the level is taken where another will do. Where no
+    tier keeps all deadlines it is the shortest work.
+    """
+    if len(options) == 1:
+        return options[0], f"{options[0].tier} is the only choice"
+    tiers = sorted({option.tier for option in options}, key=lambda tier: tier.rank)
+    for tier in tiers:
+        kept = [
+            option
+            for option in options
+            if option.tier is tier
+            and (tier.rank >= option.level.rank or tier is tiers[-1])
+            and option.keeps_all(left_s)
+        ]
+        if kept:
+            return _earliest(kept), f"{tier} keeps all deadlines"
+    return _earliest(options), "no tier keeps all deadlines; the shortest work"
+
+
+def _earliest(options: Sequence[Option]) -> Option:
+    """The earliest finish; among equal ones the fewest rank-seconds."""
+    least_s = min(option.forecast.p50_s for option in options)
+    return min(
+        (option for option in options if option.forecast.p50_s <= least_s * (1 + SAME_FINISH)),
+        key=lambda option: (option.ranks * option.forecast.p50_s, option.tier.rank, option.pool),
+    )

@@ -40,19 +40,24 @@ QUALITY_WORDS = {
 """OpenAI's words for `quality`, in ours."""
 
 
-def served_tier(
-    requested: str, floor: Tier | None, default: Tier, offered: Collection[Tier]
-) -> Tier | None:
-    """The tier to serve: the requested one, or for `auto` the default.
+def acceptable_tiers(
+    requested: str,
+    floor: Tier | None,
+    default: Tier,
+    offered: Collection[Tier],
+    *,
+    in_time: bool,
+) -> tuple[Tier, ...]:
+    """The tiers among which the router may choose, best first; empty where none is offered.
 
-    The default is raised to the floor where that is better.
-    None when no pool offers a tier that the caller would take. A named tier is never changed.
+    A named tier stands, unless a floor opens the range from it down to the floor. `auto` is any
+    tier down to the floor; without a floor it is never worse than the model's default, except that
+    a caller who gave a deadline (`in_time`) puts time first and takes any.
     """
+    best = Tier.NONE if requested == AUTO else Tier(requested)
+    least = Tier.ULTRA if in_time else default
     if requested != AUTO:
-        tier = Tier(requested)
-        return tier if tier in offered else None
-    ceiling = min(default.rank, floor.rank) if floor else default.rank
-    good_enough = [
-        tier for tier in Tier if tier in offered and (floor is None or tier.rank <= floor.rank)
-    ]
-    return min(good_enough, key=lambda tier: (abs(tier.rank - ceiling), tier.rank), default=None)
+        least = best
+    if floor is not None:
+        least = floor
+    return tuple(tier for tier in Tier if tier in offered and best.rank <= tier.rank <= least.rank)

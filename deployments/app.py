@@ -17,13 +17,15 @@ from deployments.gateway import Gateway
 from deployments.options import gateway_options, pool_group, pool_options, router_options
 from deployments.replica import DiTReplica
 from deployments.router import Router
+from deployments.tiers_file import read_tiers_table
 
 
 def build_app(args: dict[str, Any]) -> Application:
     """The Serve application for `applications[].args`, over the environment's defaults.
 
     Raises:
-        ConfigError: the args or a variable are wrong; one line per fault.
+        ConfigError: the args or a variable are wrong, or a `tiers_table` cannot be read; one line
+            per fault.
     """
     config = validate_args(args, "args", os.environ)
     routers = {}
@@ -35,6 +37,6 @@ def build_app(args: dict[str, Any]) -> Application:
             for pool in model.pools
         }
         routers[model.name] = serve.deployment(**router_options(model))(Router).bind(
-            model, config.max_attempts, pools
+            model, config.max_attempts, pools, read_tiers_table(model, "args")
         )
     return serve.deployment(**gateway_options())(Gateway).bind(config, routers)

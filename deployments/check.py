@@ -12,14 +12,19 @@ from cluster.errors import ConfigError
 from cluster.load import application_args, application_environment, read_document, validate_args
 from cluster.provenance import PoolSettings, cache_settings
 from deployments.serve_keys import override_faults, serve_faults
+from deployments.tiers_file import table_lines
 
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """What a right file says, and where its pools' cache settings come from."""
+    """What a right file says, and where its pools' cache settings come from.
+
+    `tables` has a line per pool of which a tiers table speaks.
+    """
 
     config: ClusterConfig
     settings: tuple[PoolSettings, ...]
+    tables: tuple[str, ...]
 
 
 def checked_config(path: Path) -> ClusterConfig:
@@ -42,7 +47,7 @@ def checked_file(path: Path) -> CheckedFile:
         environment = application_environment(document, path, os.environ)
         config = validate_args(args, f"{path}: {where}", environment)
         settings = cache_settings(args, where, read_environment(environment), config)
-        checked = CheckedFile(config, settings)
+        checked = CheckedFile(config, settings, tuple(table_lines(config, str(path))))
     except ConfigError as error:
         ours = str(error).splitlines()
     else:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from cluster.errors import ConfigError, DitServeError
 from cluster.load import load_config, read_document
 from cluster.request import parse_request
+from cluster.simulator.policies import SPELLING as POLICIES
+from cluster.simulator.trace_names import SPELLING as TRACES
 from cluster.tiers import Tier
-
-if TYPE_CHECKING:
-    from deployments.generate import TierRow
+from deployments.cli_calibrate import calibrate
+from deployments.terminal import ConfigFile, faults_told, out
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Serves Diffusion Transformers in quality tiers on a Ray cluster.",
     pretty_exceptions_enable=False,
 )
-out = Console()
-
-ConfigFile = Annotated[Path, typer.Argument(help="A Serve config file, such as configs/demo.yaml.")]
 
 
 @app.command()
@@ -48,14 +39,14 @@ def check(
     from deployments.check import checked_file
     from deployments.settings_lines import settings_lines
 
-    with _faults_told():
+    with faults_told():
         for file in files:
             checked = checked_file(file)
             models = ", ".join(
                 f"{model.name} ({', '.join(model.tiers)})" for model in checked.config.models
             )
             out.print(f"{file}: right: {models}", highlight=False, soft_wrap=True)
-            for line in settings_lines(checked.settings, verbose):
+            for line in (*settings_lines(checked.settings, verbose), *checked.tables):
                 out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -83,7 +74,7 @@ def plan(
     from deployments.planning import cluster_fit, declared_nodes, plan_pools, running_nodes
 
     quiet_libraries()
-    with _faults_told():
+    with faults_told():
         config = checked_config(file)
         places = declared_nodes(nodes) if nodes else []
         with out.status("Counting parameters"):
@@ -132,8 +123,10 @@ def generate(
     from deployments.library_logs import hide_loading_bars, quiet_libraries
 
     quiet_libraries()
-    with _faults_told():
+    with faults_told():
         from deployments.generate import choose_pool, compare_tiers, load_engine
+        from deployments.progress import picture_progress
+        from deployments.tier_table import tier_table
 
         hide_loading_bars()
         settings = load_config(config, os.environ)
@@ -150,12 +143,12 @@ def generate(
         with out.status("Loading the model"):
             engine = load_engine(served, pool)
         tiers = list(pool.tiers) if all_tiers else [tier or served.default_tier]
-        with _progress(len(tiers) * rounds) as progress:
+        with picture_progress(out, len(tiers) * rounds) as progress:
             rows = compare_tiers(engine, settings, request, tiers, rounds, progress)
     folder.mkdir(parents=True, exist_ok=True)
     for row in rows:
         (folder / f"{row.tier}.png").write_bytes(row.file)
-    out.print(_tier_table(rows))
+    out.print(tier_table(rows))
     if all_tiers:
         from deployments.contact_sheet import contact_sheet
 
@@ -163,6 +156,68 @@ def generate(
         labels = [f"{row.tier}  {row.seconds:.2f} s" for row in rows]
         contact_sheet([row.picture for row in rows], labels).save(sheet)
     out.print(f"Written to {folder}/", highlight=False)
+
+
+app.command()(calibrate)
+
+
+@app.command()
+def simulate(
+    trace: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A file of JSON lines, or {TRACES}. poisson:C if none; repeatable."),
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{POLICIES}. Repeatable; if none, ours and three others."),
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Of each pool: 8, or what the config says, if none.")
+    ] = None,
+    requests: Annotated[int, typer.Option(min=1, help="Of each trace that is no file.")] = 20_000,
+    seeds: Annotated[int, typer.Option(min=1, help="So many draws of each such trace.")] = 5,
+    config: Annotated[Path | None, typer.Option(help="A Serve config file: its pools.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model of the config; the first if none.")
+    ] = None,
+    efficiency: Annotated[
+        float, typer.Option(min=0.01, help="Speed of a replica of several ranks, for each rank.")
+    ] = 0.85,
+    json: Annotated[Path | None, typer.Option(help="Where all numbers go.")] = None,
+    write_trace: Annotated[
+        Path | None, typer.Option(help="Where the first trace goes, as JSON lines.")
+    ] = None,
+) -> None:
+    """Runs the router's policy and others on the same simulated traffic, side by side.
+
+    Needs no Ray and no model: hours of a cluster take seconds.
+    """
+    from deployments.progress import request_progress
+    from deployments.simulate import (
+        DEFAULT_POLICIES,
+        DEFAULT_TRACES,
+        chosen_fleet,
+        chosen_traces,
+        planned_runs,
+        save_runs,
+        save_trace,
+    )
+    from deployments.simulate_table import report
+
+    with faults_told():
+        served = load_config(config, os.environ) if config else None
+        fleet = chosen_fleet(served, model, replicas, efficiency)
+        traces = chosen_traces(trace or DEFAULT_TRACES, requests, fleet)
+        if write_trace is not None:
+            save_trace(next(iter(traces.values())), write_trace)
+        plan = planned_runs(traces, policy or DEFAULT_POLICIES, seeds)
+        with request_progress(out, sum(run.trace.requests for run in plan)) as ended:
+            runs = [run.result(fleet, ended) for run in plan]
+    for part in report(fleet, runs):
+        out.print(part, highlight=False)
+    if json is not None:
+        save_runs(runs, json)
+        out.print(f"Written to {json}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -189,7 +244,7 @@ def up(
         with_port,
     )
 
-    with _faults_told():
+    with faults_told():
         config = checked_config(file)
         document = with_port(read_document(file), host, port)
         log_file = log or Path(tempfile.mkdtemp(prefix="dit-serve-log-"), "serve.log")
@@ -222,52 +277,3 @@ def _welcome(address: str, model: str) -> str:
         f" -H 'Content-Type: application/json' -d '{body}'\n\n"
         f"  {address}/v1/models  /v1/tiers  /ready  /metrics  /openapi.json"
     )
-
-
-def _tier_table(rows: list[TierRow]) -> Table:
-    table = Table("tier", "steps computed", "seconds", "speed-up", "PSNR (dB)", "adherence")
-    for row in rows:
-        total = row.result.steps_computed + row.result.steps_cached
-        right = f"{row.adherence[0]} of {row.adherence[1]} facts" if row.adherence else "-"
-        table.add_row(
-            row.tier,
-            f"{row.result.steps_computed} of {total}",
-            f"{row.seconds:.3f}",
-            "-" if row.speed_up is None else f"{row.speed_up:.2f}x",
-            _psnr(row.psnr_db),
-            right,
-        )
-    return table
-
-
-def _psnr(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "equal" if math.isinf(value) else f"{value:.1f}"
-
-
-@contextmanager
-def _progress(pictures: int) -> Iterator[Callable[[Tier], Callable[[int, int], None]]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out, transient=True) as bar:
-        whole = bar.add_task("pictures", total=pictures)
-
-        def begin(tier: Tier) -> Callable[[int, int], None]:
-            bar.update(whole, description=f"tier {tier}")
-
-            def stepped(done: int, total: int) -> None:
-                bar.advance(whole, 1 / total)
-
-            return stepped
-
-        yield begin
-
-
-@contextmanager
-def _faults_told() -> Iterator[None]:
-    """A wrong config or request ends the command with its message and exit code 2."""
-    try:
-        yield
-    except (ConfigError, DitServeError) as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from error

@@ -114,6 +114,10 @@ class Engine(Protocol):
         """
         ...
 
+    def device_name(self) -> str:
+        """The card or processor that it runs on; rank 0's, where there are several."""
+        ...
+
 
 _KINDS = {"diffusers": "deployments.engine_diffusers:DiffusersEngine"}
 

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from cluster.acceleration import CacheConfig
 from cluster.errors import EngineFailed, InvalidRequest
 from cluster.request import SEED_MAX, Job
 from cluster.tiers import Tier
 from deployments.acceleration import accelerate
 from deployments.cached_transformer import CachedTransformer, shares_of_steps, step_mask
 from deployments.collectives import join
+from deployments.device import device_name
 from deployments.engine import EngineResult, EngineSpec, StepBoundary, Stopped, World
 from deployments.pictures import as_pictures, encode
 from deployments.pipeline_calls import PipelineCalls, pixels
@@ -89,6 +91,13 @@ class DiffusersEngine:
         )
         encoding_s = time.perf_counter() - started
         return replace(result, images=images, decode_s=result.decode_s + encoding_s)
+
+    def device_name(self) -> str:
+        return device_name(self._spec.device)
+
+    def with_caches(self, tiers: Mapping[Tier, CacheConfig]) -> None:
+        """Gives the tiers other cache settings from the next job on; nothing is loaded anew."""
+        self._spec = replace(self._spec, tiers=tiers)
 
     def render(
         self, job: Job, tier: Tier, boundary: StepBoundary

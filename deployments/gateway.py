@@ -31,7 +31,10 @@ from deployments.router import RouterAnswer
 logger = logging.getLogger("ray.serve")
 
 ROUTER_ANSWER_S = 3.0
-"""How long `/ready` and `/metrics` wait for one router."""
+"""How long `/ready`, `/v1/tiers` and `/metrics` wait for one router."""
+
+LATE_ALREADY_S = 0.001
+"""The deadline of a job that is sent again after its own has passed."""
 
 http = FastAPI(
     title="dit-serve",
@@ -70,16 +73,17 @@ def _again(job: Job, attempt: int, elapsed_s: float) -> Job:
     """The job as it is sent now: with what is left of its deadline.
 
     Raises:
-        DeadlinePassed: nothing is left.
+        DeadlinePassed: nothing is left of a deadline that was promised.
     """
     if job.deadline_s is None or attempt == 1:
         return replace(job, attempt=attempt)
-    if job.deadline_s <= elapsed_s:
+    left_s = job.deadline_s - elapsed_s
+    if left_s <= 0 and job.late == "refuse":
         raise DeadlinePassed(
             f"deadline_ms: the deadline of {job.deadline_s:g} s passed while a router was replaced",
             param="deadline_ms",
         )
-    return replace(job, attempt=attempt, deadline_s=job.deadline_s - elapsed_s)
+    return replace(job, attempt=attempt, deadline_s=max(left_s, LATE_ALREADY_S))
 
 
 @serve.ingress(http)
@@ -121,8 +125,9 @@ class Gateway:
 
     @http.get("/v1/tiers")
     async def list_tiers(self) -> dict[str, Any]:
-        """What each pool serves in each tier."""
-        return openai_api.tiers_response(self._config)
+        """What each pool serves in each tier, and what that was measured to cost and give."""
+        measured = await self._ask_routers("measured_tiers")
+        return openai_api.tiers_response(self._config, measured)
 
     @http.get("/health")
     async def health(self) -> dict[str, str]:
@@ -131,14 +136,14 @@ class Gateway:
 
     @http.get("/ready")
     async def ready(self) -> dict[str, Any]:
-        """Every pool has a replica that runs; 503 until then."""
+        """Every pool has a replica that runs, or may do without; 503 until then."""
         replicas = await self._ask_routers("replicas")
         missing = [model for model in self._routers if model not in replicas]
         missing += [
             f"{model}/{pool}"
             for model, pools in replicas.items()
             for pool, count in pools.items()
-            if not count
+            if not count and self._needs_replica(model, pool)
         ]
         if missing:
             raise NoReplica(f"no replica yet in {', '.join(missing)}", retry_after_s=2)
@@ -149,6 +154,10 @@ class Gateway:
         """What Prometheus scrapes, of the routers that answer."""
         parts = await self._ask_routers("metrics")
         return Response(exposition(parts.values()), media_type=CONTENT_TYPE_LATEST)
+
+    def _needs_replica(self, model: str, pool: str) -> bool:
+        served = self._config.model_named(model)
+        return served is not None and served.pool_named(pool).autoscaling.min_replicas > 0
 
     async def _ask_routers(self, method: str) -> dict[str, Any]:
         """The answers by model, without the routers that are dead or slow."""

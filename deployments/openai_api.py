@@ -11,8 +11,10 @@ from typing import Any, NoReturn
 
 from cluster.config import ClusterConfig
 from cluster.errors import DitServeError, InvalidRequest
+from cluster.measured_tiers import PoolMeasurements
 from cluster.receipt import GenerateResult
 from cluster.request import GenerateRequest
+from cluster.tiers import Tier
 
 
 def decode_body(body: bytes, content_type: str) -> Mapping[str, Any]:
@@ -64,8 +66,13 @@ def models_response(config: ClusterConfig) -> dict[str, Any]:
     }
 
 
-def tiers_response(config: ClusterConfig) -> dict[str, Any]:
-    """The body of `GET /v1/tiers`: which pool serves which tier, and with which settings."""
+def tiers_response(
+    config: ClusterConfig, measured: Mapping[str, Mapping[str, PoolMeasurements]]
+) -> dict[str, Any]:
+    """The body of `GET /v1/tiers`: which pool serves which tier, how, and as measured when.
+
+    `measured` has the measurements by model and pool, of the models whose routers answered.
+    """
     return {
         "object": "list",
         "data": [
@@ -77,6 +84,7 @@ def tiers_response(config: ClusterConfig) -> dict[str, Any]:
                 "dtype": pool.dtype,
                 "quantization": pool.quantize_config.quant_type if pool.quantize_config else None,
                 "cache_config": pool.cache_for(tier).model_dump(mode="json", exclude_none=True),
+                **_measured(measured.get(model.name, {}).get(pool.name, _NO_ANSWER), tier),
             }
             for model in config.models
             for pool in model.pools
@@ -90,11 +98,10 @@ def error_response(error: DitServeError) -> tuple[int, dict[str, Any], dict[str,
     headers = (
         {} if error.retry_after_s is None else {"Retry-After": str(math.ceil(error.retry_after_s))}
     )
-    return (
-        error.http_status,
-        envelope(error.message, error.error_type, error.param, error.code),
-        headers,
-    )
+    body = envelope(error.message, error.error_type, error.param, error.code)
+    if error.earliest_feasible_s is not None:
+        body["error"]["earliest_feasible_s"] = error.earliest_feasible_s
+    return error.http_status, body, headers
 
 
 def envelope(
@@ -109,6 +116,24 @@ def generation_operation() -> dict[str, Any]:
     schema = GenerateRequest.model_json_schema()
     del schema["properties"]["images"]
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+_NO_ANSWER = PoolMeasurements(refused="the model's router did not answer")
+
+
+def _measured(pool: PoolMeasurements, tier: Tier) -> dict[str, Any]:
+    rows = [
+        row.model_dump(mode="json", exclude={"model", "pool", "tier"})
+        | {
+            "size": row.size,
+            "computed_share": row.steps_computed / row.steps,
+            "made_at": pool.made_at,
+            "device": pool.device,
+        }
+        for row in pool.rows
+        if row.tier is tier
+    ]
+    return {"measured": rows, "measured_refused": pool.refused}
 
 
 def _no_such_number(name: str) -> NoReturn:

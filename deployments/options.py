@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.config import ModelConfig
-from cluster.pool import PoolConfig
+from cluster.pool import Autoscaling, PoolConfig
 from placement.bundles import GroupPlan, plan_group
 
 GATEWAY = "gateway"
@@ -53,8 +53,7 @@ def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
     The replica process runs in bundle 0; the ranks of a group are placed by it in the others.
     One job at a time reaches a replica by the router's choice; the other slots are for `stop`
     calls. Serve looks every second whether a replica has died: its default of ten would be most of
-    the time that a new one takes. A pool with room to scale grows when its replicas are busy more
-    than seven tenths of the time.
+    the time that a new one takes.
     """
     group = pool_group(pool)
     options: dict[str, Any] = {
@@ -73,13 +72,22 @@ def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
         "graceful_shutdown_wait_loop_s": 0.5,
         "graceful_shutdown_timeout_s": DRAIN_S,
     }
-    scaling = pool.autoscaling
-    if scaling.min_replicas == scaling.max_replicas:
-        return options | {"num_replicas": scaling.min_replicas}
-    return options | {
+    return options | replica_count(pool.autoscaling)
+
+
+def replica_count(scaling: Autoscaling) -> dict[str, Any]:
+    """A fixed number of replicas, or a policy that decides it; Serve's own delays stay out."""
+    if not scaling.scales:
+        return {"num_replicas": scaling.min_replicas}
+    return {
         "autoscaling_config": {
             "min_replicas": scaling.min_replicas,
             "max_replicas": scaling.max_replicas,
-            "target_ongoing_requests": 0.7,
+            "upscale_delay_s": 0.0,
+            "downscale_delay_s": 0.0,
+            "policy": {
+                "policy_function": "deployments.scaling:ForecastPolicy",
+                "policy_kwargs": scaling.model_dump(),
+            },
         }
     }

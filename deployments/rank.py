@@ -92,6 +92,11 @@ class RankWorker:
         self._engine.warm_up()
         self._tell(f"warmed up in {time.perf_counter() - started:.1f} s")
 
+    def device_name(self) -> str:
+        """The card or processor of this rank."""
+        assert self._engine is not None, "load comes first"
+        return self._engine.device_name()
+
     @ray.method(concurrency_group="control")
     def steps_done(self) -> int:
         """Step boundaries that this job has passed."""

@@ -80,6 +80,9 @@ class RankGroup:
                 raise Stopped
         return cast(EngineResult, answers[0])
 
+    def device_name(self) -> str:
+        return str(ray.get(self._ranks[0].device_name.remote()))
+
     def _answers(
         self, calls: Sequence[ray.ObjectRef[RankAnswer]], job: Job, boundary: StepBoundary
     ) -> list[RankAnswer]:

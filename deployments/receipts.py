@@ -1,8 +1,9 @@
-"""Completes the receipt of a finished job."""
+"""What is told of a finished job: its receipt to the caller, its seconds to the cost model."""
 
 from __future__ import annotations
 
 from cluster.config import ModelConfig
+from cluster.cost import Measured
 from cluster.receipt import Receipt
 from cluster.routing import Dispatch
 from deployments.engine import EngineResult
@@ -13,7 +14,6 @@ def completed_receipt(
     dispatch: Dispatch,
     result: EngineResult,
     *,
-    forecast_s: float | None,
     sent_s: float,
     now_s: float,
     config_hash: str,
@@ -28,6 +28,7 @@ def completed_receipt(
         pool=dispatch.pool,
         tier_requested=job.tier_requested,
         tier_served=dispatch.tier,
+        tier_reason=dispatch.reason,
         num_inference_steps=job.num_inference_steps,
         steps_computed=result.steps_computed,
         steps_cached=result.steps_cached,
@@ -37,7 +38,7 @@ def completed_receipt(
         height=job.height,
         parallelism=pool.dims.label,
         quantization=pool.quantize_config.quant_type if pool.quantize_config else None,
-        forecast_s=forecast_s,
+        forecast_s=dispatch.forecast.p50_s if dispatch.forecast.measured else None,
         queue_s=sent_s - waiting.arrived_s,
         encode_s=result.encode_s,
         denoise_s=result.denoise_s,
@@ -47,4 +48,16 @@ def completed_receipt(
         attempts=job.attempt + waiting.attempts,
         config_hash=config_hash,
         notes=result.notes,
+    )
+
+
+def measured(result: EngineResult, busy_s: float) -> Measured:
+    """What a job took that kept its replica busy for `busy_s`."""
+    return Measured(
+        encode_s=result.encode_s,
+        denoise_s=result.denoise_s,
+        decode_s=result.decode_s,
+        steps_computed=result.steps_computed,
+        steps_cached=result.steps_cached,
+        handover_s=max(0.0, busy_s - result.engine_s),
     )

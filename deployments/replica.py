@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,10 +18,12 @@ from ray.util import get_current_placement_group
 from ray.util.placement_group import PlacementGroup
 
 from cluster.errors import DitServeError, EngineFailed
+from cluster.measured_tiers import Platform
 from cluster.request import Job
 from cluster.tiers import Tier
 from cluster.watchdog import SilenceLimits, likeness
 from deployments.engine import Engine, EngineResult, EngineSpec, Stopped, build_engine
+from deployments.library_versions import library_versions
 from deployments.pulse import Pulse
 from deployments.rank import WasStopped
 from deployments.rank_group import RankGroup
@@ -28,22 +31,38 @@ from placement.bundles import GroupPlan
 
 logger = logging.getLogger("ray.serve")
 
+FETCH_S = 2.0
+"""How long a gateway may take to fetch pictures from a replica that Serve has told to stop."""
+
 
 @dataclass(frozen=True)
 class Done:
     """A finished job: the statistics by value, the pictures by reference.
 
-    So the router never holds the pictures.
+    So the router never holds the pictures. `load_s` is how long this replica took from the first
+    line of its own code until it was ready.
     """
 
     config_hash: str
     result: EngineResult
     images: ray.ObjectRef[tuple[bytes, ...]]
+    load_s: float
 
 
 @dataclass(frozen=True)
 class NotMine:
     """The call named another replica, which is gone."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A job made again at `none`: seconds of the engine, and how near the other pictures are.
+
+    PSNR in dB, the mean of all pictures and frames; equal ones count as `EQUAL_DB`.
+    """
+
+    engine_s: float
+    psnr_db: float
 
 
 ReplicaAnswer = Done | NotMine | WasStopped | DitServeError
@@ -63,6 +82,8 @@ class DiTReplica:
     """
 
     def __init__(self, spec: EngineSpec, plan: GroupPlan) -> None:
+        began_s = time.monotonic()
+        self._done_s = -math.inf
         self._config_hash = spec.config_hash
         self._id = serve.get_replica_context().replica_id.unique_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -72,8 +93,17 @@ class DiTReplica:
         warm_up_s = self._thread.submit(_timed, self._engine.warm_up).result()
         self._limits.learn((*spec.warm_up_size, spec.warm_up_frames), warm_up_s)
         self._proof_s = max(spec.watchdog.min_s, spec.watchdog.multiple * warm_up_s)
+        device = self._thread.submit(self._engine.device_name).result()
+        self._platform = Platform(device=device, versions=library_versions())
         self._jobs: dict[str, _Running] = {}
-        logger.info("%s/%s: %s, engine ready", spec.model, spec.pool, spec.dims.label)
+        self._load_s = time.monotonic() - began_s
+        logger.info(
+            "%s/%s: %s, engine ready after %.1f s",
+            spec.model,
+            spec.pool,
+            spec.dims.label,
+            self._load_s,
+        )
 
     async def generate(self, job: Job, tier: Tier, *, replica: str, epoch: int) -> ReplicaAnswer:
         """Does a job; expected errors come back as values. The same job again joins the first.
@@ -98,8 +128,37 @@ class DiTReplica:
             return error
         except DitServeError as error:
             return error
+        self._done_s = time.monotonic()
         statistics = dataclasses.replace(result, images=(), residual_diffs=())
-        return Done(self._config_hash, statistics, ray.put(result.images))
+        return Done(self._config_hash, statistics, ray.put(result.images), self._load_s)
+
+    async def audit(
+        self,
+        job: Job,
+        images: Sequence[ray.ObjectRef[tuple[bytes, ...]]],
+        *,
+        replica: str,
+        epoch: int,
+    ) -> Audited | NotMine | WasStopped | DitServeError:
+        """Makes a job again at `none`, and says how far the one reference's pictures are from it.
+
+        A list, since Ray would fetch a bare reference before the call.
+        """
+        if replica != self._id:
+            return NotMine()
+        running = self._jobs[job.request_id] = self._begin(job, Tier.NONE, epoch)
+        try:
+            result = await asyncio.shield(running.result)
+        except Stopped:
+            return WasStopped()
+        except DitServeError as error:
+            return error
+        served = await images[0]
+        return Audited(result.engine_s, await asyncio.to_thread(_psnr_db, served, result.images))
+
+    async def platform(self, *, replica: str) -> Platform | NotMine:
+        """What this replica runs on."""
+        return self._platform if replica == self._id else NotMine()
 
     async def stop(self, request_id: str, *, replica: str) -> bool:
         """Stops that job at its next step boundary; False if it is not here."""
@@ -107,6 +166,13 @@ class DiTReplica:
             return False
         self._jobs[request_id].pulse.stop()
         return True
+
+    async def __del__(self) -> None:
+        """Serve waits for this when it has told the replica to stop and no job is left.
+
+        The last pictures are lost with this process if the gateway has not fetched them.
+        """
+        await asyncio.sleep(self._done_s + FETCH_S - time.monotonic())
 
     def _begin(self, job: Job, tier: Tier, epoch: int) -> _Running:
         pulse = Pulse(self._limits.limit_s(job), end_process)
@@ -133,6 +199,13 @@ class DiTReplica:
         except Exception:
             logger.exception("the engine fails")
             end_process("the engine is broken")
+
+
+def _psnr_db(files: Sequence[bytes], references: Sequence[bytes]) -> float:
+    """Imported here: scikit-image takes a second, and few replicas audit."""
+    from deployments.fidelity import files_psnr_db
+
+    return files_psnr_db(files, references)
 
 
 def _timed(action: Callable[[], None]) -> float:

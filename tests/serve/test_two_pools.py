@@ -1,4 +1,4 @@
-"""Two pools of one model under one endpoint: each request goes to a pool that serves its tier."""
+"""Two pools of unequal shape under one endpoint: each request goes to one that serves its tier."""
 
 from __future__ import annotations
 
@@ -22,13 +22,20 @@ PROMPT = "a red circle left of a blue square on a white background"
 
 @pytest.fixture(scope="module")
 def two_pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A pool for the best tiers and one for the others, each on half a core."""
+    """A pool of two ranks for the best tiers, and one of a single rank for the others."""
     folder: Path = tmp_path_factory.mktemp("two-pools")
     document = yaml.safe_load(Path("configs/demo.yaml").read_text())
     (model,) = document["applications"][0]["args"]["models"]
     (pool,) = model["pools"]
     model["pools"] = [
-        pool | {"name": "best", "cpus_per_rank": 0.5, "tiers": ["none", "slow"]},
+        pool
+        | {
+            "name": "best",
+            "num_ranks": 2,
+            "parallelism_config": {"ulysses_size": 2},
+            "cpus_per_rank": 0.5,
+            "tiers": ["none", "slow"],
+        },
         pool | {"name": "quick", "cpus_per_rank": 0.5, "tiers": ["medium", "fast", "ultra"]},
     ]
     model |= {"max_queued": 4, "no_replica_s": 2.0}

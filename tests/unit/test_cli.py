@@ -114,7 +114,7 @@ def test_check_tells_where_each_cache_setting_comes_from() -> None:
     environment = {"DIT_SERVE_CACHE_DIT_FN": "4", "DIT_SERVE_CACHE_DIT_RDT": "0.2"}
     checked = run.invoke(app, ["check", "configs/demo.yaml"], env=environment)
     assert checked.exit_code == 0
-    first, second, *rows, last = checked.stdout.splitlines()
+    first, second, *rows, last, table = checked.stdout.splitlines()
     assert first == "configs/demo.yaml: right: shapes (none, slow, medium, fast, ultra)"
     assert second == "  shapes/cpu: cache_config of applications[0].args.models[0].pools[0]"
     assert [row.split(maxsplit=2) for row in rows] == [
@@ -126,6 +126,7 @@ def test_check_tells_where_each_cache_setting_comes_from() -> None:
         ["steps_computation_policy", "static", "file: cache_config.steps_computation_policy"],
     ]
     assert last == "    others: cache-dit's defaults"
+    assert "will not be used: it was measured with other settings of shapes/cpu" in table
 
 
 def test_check_verbose_tells_every_cache_setting() -> None:
@@ -139,7 +140,8 @@ def test_check_verbose_tells_every_cache_setting() -> None:
 def test_check_tells_what_the_environment_chose_for_model_and_pool(tmp_path: Path) -> None:
     def without_tiers(document: dict[str, Any]) -> None:
         del pool(document)["tiers"], pool(document)["cache_config"]
-        del document["applications"][0]["args"]["models"][0]["default_tier"]
+        model = document["applications"][0]["args"]["models"][0]
+        del model["default_tier"], model["tiers_table"]
 
     config = edited(tmp_path / "plain.yaml", without_tiers)
     variable = "DIT_SERVE_CACHE_DIT_ENABLED"

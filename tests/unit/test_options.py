@@ -1,7 +1,9 @@
-"""What Serve is asked for per replica: the bundle of the replica itself first, then the ranks."""
+"""What Serve is asked for: the bundles of a replica, its own first, and how many replicas."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -47,3 +49,33 @@ def test_the_replica_runs_in_the_first_bundle_of_its_group(
         "num_gpus": bundles[0].get("GPU", 0),
     }
     assert len(pool_group(model.pools[0]).rank_bundles) == model.pools[0].num_ranks
+
+
+def test_a_pool_with_a_fixed_number_of_replicas_is_not_scaled() -> None:
+    model = model_with({"autoscaling": {"min_replicas": 2, "max_replicas": 2}})
+    options = pool_options(model, model.pools[0])
+    assert options["num_replicas"] == 2
+    assert "autoscaling_config" not in options
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own, while it is imported
+def test_a_pool_that_scales_does_what_our_policy_says_and_at_once() -> None:
+    from ray.serve.config import AutoscalingConfig
+
+    model = model_with({"autoscaling": {"min_replicas": 0, "max_replicas": 4, "catch_up_s": 9.0}})
+    options = pool_options(model, model.pools[0])
+    assert "num_replicas" not in options
+    config = AutoscalingConfig.model_validate(options["autoscaling_config"])
+    assert (config.min_replicas, config.max_replicas) == (0, 4)
+    assert (config.upscale_delay_s, config.downscale_delay_s) == (0.0, 0.0)
+    policy = config.policy.get_policy()(**config.policy.policy_kwargs)
+    assert type(policy).__name__ == "ForecastPolicy"
+    assert config.policy.policy_kwargs["catch_up_s"] == 9.0
+
+
+def test_what_serves_controller_loads_for_the_policy_is_light() -> None:
+    code = "import sys, deployments.scaling; print(sorted({'torch', 'diffusers'} & {*sys.modules}))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"

@@ -98,6 +98,18 @@ def test_a_tiers_settings_may_stand_bare_or_under_cache_config():
     assert under.cache_for(Tier.FAST).enable_separate_cfg is True
 
 
+def test_a_tiers_contract_stands_beside_its_settings_and_changes_no_picture(args: Args):
+    settings = {"enable_taylorseer": True}
+    contract = {"min_speedup": 1.8, "min_psnr_db": 40}
+    at(args, POOL)["tiers"] = {"none": {}, "medium": settings}
+    plain = hashed(args)
+    for stated in (settings | contract, {"cache_config": settings} | contract):
+        at(args, POOL)["tiers"]["medium"] = stated
+        made = ClusterConfig.model_validate(args).models[0].pools[0].tiers[Tier.MEDIUM]
+        assert (made.min_speedup, made.min_psnr_db) == (1.8, 40)
+        assert hashed(args) == plain
+
+
 def test_a_tier_with_nothing_behind_it_has_the_pools_settings():
     empty = pool(tiers={"fast": None}, cache_config={"warmup_interval": 2})
     assert empty.cache_for(Tier.FAST) == empty.cache_config
@@ -190,7 +202,7 @@ def test_a_key_near_to_none_is_refused_with_the_keys_that_there_are(args: Args):
         (POOL, "tiers", []),
         (POOL, "tiers", "medium"),
         ((*POOL, "cache_config"), "residual_diff_threshold", "0.1"),
-        ((*POOL, "autoscaling"), "min_replicas", 0),
+        ((*POOL, "autoscaling"), "min_replicas", -1),
         ((*CUDA_POOL, "quantize_config"), "quant_type", "fp8"),
         ((*CUDA_POOL, "tiers"), "medium", 5),
     ],
@@ -516,7 +528,15 @@ def test_the_hash_changes_with_what_a_tier_really_uses(args: Args):
         (["none", "none"], "names a tier twice"),
         ("medium", "must be a list of tiers, or a map"),
         ({"none": {"steps_computation_mask": "fast"}}, "takes no step mask"),
-        ({"medium": {"cache_config": {}, "compile": True}}, "overrides cache_config only"),
+        ({"medium": {"cache_config": {}, "compile": True}}, "unknown key compile"),
+        ({"medium": {"min_speedup": 0}}, "medium.min_speedup"),
+        ({"medium": {"min_psnr": 40}}, "did you mean min_psnr_db?"),
+        ({"medium": {"cache_config": {}, "min_sped": 2}}, "did you mean min_speedup?"),
+        (
+            {"medium": {"cache_config": {"min_speedup": 1.0}, "min_speedup": 2.0}},
+            "min_speedup beside cache_config and in it",
+        ),
+        ({"medium": {}, "none": {"min_speedup": 2.0}}, "no contract"),
     ],
 )
 def test_tiers_that_make_no_sense_are_refused(args: Args, tiers: object, says: str):

@@ -16,6 +16,7 @@ STATUS = {
     errors.UnknownModel: 404,
     errors.RequestTooLarge: 413,
     errors.QueueFull: 429,
+    errors.OutOfReach: 429,
     errors.EngineFailed: 500,
     errors.NoReplica: 503,
     errors.DeadlinePassed: 504,
@@ -35,16 +36,18 @@ KINDS = sorted(set(tree(DitServeError)), key=lambda kind: kind.__name__)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("carry", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])
 def test_an_error_arrives_with_all_that_it_left_with(kind: type[DitServeError], carry):
-    there = carry(kind("size: too large", param="size", retry_after_s=1.5))
+    facts = {"param": "size", "retry_after_s": 1.5, "earliest_feasible_s": 2.5}
+    there = carry(kind("size: too large", **facts))
     assert type(there) is kind
     assert str(there) == there.message == "size: too large"
-    assert (there.param, there.retry_after_s) == ("size", 1.5)
+    assert vars(there) == facts | {"message": "size: too large"}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_an_error_without_param_or_wait_arrives_without(kind: type[DitServeError]):
+def test_an_error_without_facts_arrives_without(kind: type[DitServeError]):
     there = pickle.loads(pickle.dumps(kind("no")))
-    assert (there.message, there.param, there.retry_after_s) == ("no", None, None)
+    facts = there.param, there.retry_after_s, there.earliest_feasible_s
+    assert (there.message, facts) == ("no", (None, None, None))
 
 
 @pytest.mark.parametrize(("kind", "status"), STATUS.items())
@@ -67,7 +70,7 @@ def test_every_error_that_http_tells_has_a_code_of_its_own():
     ("group", "members"),
     [
         (errors.RequestError, {errors.InvalidRequest, errors.UnknownModel, errors.RequestTooLarge}),
-        (errors.Refusal, {errors.QueueFull, errors.NoReplica}),
+        (errors.Refusal, {errors.QueueFull, errors.OutOfReach, errors.NoReplica}),
         (errors.Failure, {errors.DeadlinePassed, errors.EngineFailed}),
     ],
 )

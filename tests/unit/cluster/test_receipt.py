@@ -39,6 +39,7 @@ RECEIPT = Receipt(
     pool="cpu",
     tier_requested="auto",
     tier_served="medium",
+    tier_reason="medium keeps all deadlines",
     num_inference_steps=6,
     steps_computed=4,
     steps_cached=2,

@@ -47,14 +47,16 @@ def test_a_prompt_alone_is_a_request_and_the_model_settles_the_rest(config: Clus
         n=1,
         width=128,
         height=128,
-        tier_requested="auto",
+        tier_requested="medium",
         min_tier=None,
         num_inference_steps=20,
         seed=7,
         output_format="png",
         output_compression=None,
         deadline_s=None,
+        late="refuse",
         priority=0,
+        caller="",
         guidance_scale=None,
         true_cfg_scale=None,
         negative_prompt=None,
@@ -75,6 +77,7 @@ def test_every_field_of_a_request_reaches_the_job(config: ClusterConfig):
         tier="fast",
         min_tier="fast",
         deadline_ms=1500,
+        late="accept",
         priority=-2,
         seed=0,
         num_inference_steps=12,
@@ -96,7 +99,9 @@ def test_every_field_of_a_request_reaches_the_job(config: ClusterConfig):
         output_format="webp",
         output_compression=80,
         deadline_s=1.5,
+        late="accept",
         priority=-2,
+        caller="someone",
         guidance_scale=3.5,
         true_cfg_scale=4.0,
         negative_prompt="blurred",
@@ -172,6 +177,8 @@ def test_without_a_model_the_first_one_answers(args: dict[str, Any]):
         ({"deadline_ms": -5}, "deadline_ms"),
         ({"deadline_ms": float("nan")}, "deadline_ms"),
         ({"deadline_ms": float("inf")}, "deadline_ms"),
+        ({"late": "maybe"}, "late"),
+        ({"late": True}, "late"),
         ({"priority": 11}, "priority"),
         ({"priority": -11}, "priority"),
         ({"seed": -1}, "seed"),
@@ -240,6 +247,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_known_one(config: ClusterC
         ({"size": "256x256"}, "32768"),
         ({"output_format": "gif"}, "'png', 'jpeg' or 'webp'"),
         ({"tier": "best"}, "'none', 'slow', 'medium', 'fast' or 'ultra'"),
+        ({"late": "maybe"}, "'refuse' or 'accept'"),
         ({"response_format": "url"}, "b64_json only"),
         ({"stream": True}, "does not stream"),
     ],
@@ -282,11 +290,28 @@ def test_the_limits_themselves_are_taken(config: ClusterConfig, fields: dict[str
         ("standard", "medium"),
         ("low", "ultra"),
         ("auto", "auto"),
-        (None, "auto"),
     ],
 )
-def test_openais_quality_words_ask_for_tiers(config: ClusterConfig, quality: str | None, tier: str):
+def test_openais_quality_words_ask_for_tiers(config: ClusterConfig, quality: str, tier: str):
     assert job_for(config, quality=quality).tier_requested == tier
+
+
+@pytest.mark.parametrize(
+    ("fields", "tier"),
+    [
+        ({}, "medium"),
+        ({"late": "accept"}, "medium"),
+        ({"tier": "auto"}, "auto"),
+        ({"quality": "auto"}, "auto"),
+        ({"min_tier": "fast"}, "auto"),
+        ({"deadline_ms": 5000}, "auto"),
+        ({"deadline_ms": 5000, "tier": "fast"}, "fast"),
+    ],
+)
+def test_the_router_chooses_for_those_who_say_auto_or_a_floor_or_a_deadline_and_name_no_tier(
+    config: ClusterConfig, fields: dict[str, Any], tier: str
+):
+    assert job_for(config, **fields).tier_requested == tier
 
 
 def test_quality_and_tier_may_say_the_same(config: ClusterConfig):

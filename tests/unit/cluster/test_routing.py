@@ -1,144 +1,110 @@
-"""Which job goes where: the tier that was asked for, a replica that is free, and nobody held up."""
+"""Which tier on which pool, and why."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.config import ModelConfig
-from cluster.queue import WaitingLine
-from cluster.request import Job
-from cluster.routing import Dispatch, PoolState, next_dispatch
-from cluster.tiers import AUTO, Tier
-
-NONE, SLOW, MEDIUM, FAST, ULTRA = Tier
+from cluster.cost import Forecast
+from cluster.routing import SAME_FINISH, SPENDABLE, Option, choose
+from cluster.tiers import Tier
+from tests.unit.cluster.pools import FAST, MEDIUM, NONE, SLOW, STEP_S, ULTRA
 
 
-def line_of(*asked: tuple[str, str], floor: Tier | None = None) -> WaitingLine:
-    """A line of (request id, tier), in that order."""
-    line = WaitingLine()
-    for request_id, tier in asked:
-        line.arrive(
-            Job(
-                request_id=request_id,
-                model="shapes",
-                prompt="a red circle",
-                n=1,
-                width=128,
-                height=128,
-                tier_requested=tier,
-                min_tier=floor,
-                num_inference_steps=20,
-                seed=7,
-            ),
-            now_s=0.0,
-        )
-    return line
+def option(tier: Tier = NONE, seconds: float | None = None, **facts: Any) -> Option:
+    """8, 6, 4, 3 or 2 seconds by tier, on a pool of one rank that has nothing else to do."""
+    p50_s = 8 * STEP_S[tier] if seconds is None else seconds
+    p95_s = facts.pop("p95_s", p50_s)
+    usual: dict[str, Any] = {"pool": "p", "ranks": 1, "spare_s": math.inf, "level": NONE}
+    return Option(tier=tier, forecast=Forecast(p50_s, p95_s, measured=True), **usual | facts)
 
 
-def pool(name: str, tiers: tuple[Tier, ...], *free: str) -> PoolState:
-    return PoolState(name, tiers, free)
-
-
-def where(dispatch: Dispatch | None) -> tuple[str, str, str, str] | None:
-    if dispatch is None:
-        return None
-    return dispatch.waiting.job.request_id, dispatch.pool, dispatch.replica, dispatch.tier
-
-
-def test_the_first_in_line_goes_to_a_free_replica(model: ModelConfig):
-    line = line_of(("a", "fast"), ("b", "fast"))
-    assert where(next_dispatch(line, [pool("p", (FAST,), "r1", "r2")], model)) == (
-        "a",
-        "p",
-        "r1",
-        "fast",
-    )
-
-
-@pytest.mark.parametrize("pools", [[], [pool("p", tuple(Tier))]])
-def test_all_wait_where_no_replica_is_free(model: ModelConfig, pools: list[PoolState]):
-    assert next_dispatch(line_of(("a", "fast")), pools, model) is None
-
-
-def test_free_replicas_wait_where_nobody_is_in_line(model: ModelConfig):
-    assert next_dispatch(line_of(), [pool("p", tuple(Tier), "r1")], model) is None
-
-
-def test_a_job_waits_for_the_pool_that_serves_its_tier(model: ModelConfig):
-    pools = [pool("busy", (NONE,)), pool("idle", (FAST, ULTRA), "r1")]
-    assert next_dispatch(line_of(("a", "none")), pools, model) is None
-
-
-def test_a_job_that_must_wait_does_not_hold_up_those_behind_it(model: ModelConfig):
-    pools = [pool("busy", (NONE,)), pool("idle", (FAST, ULTRA), "r1")]
-    line = line_of(("a", "none"), ("b", "ultra"))
-    assert where(next_dispatch(line, pools, model)) == ("b", "idle", "r1", "ultra")
-
-
-def test_a_job_goes_to_the_second_pool_where_the_first_is_busy(model: ModelConfig):
-    pools = [pool("first", (FAST,)), pool("second", (FAST,), "r2")]
-    assert where(next_dispatch(line_of(("a", "fast")), pools, model)) == (
-        "a",
-        "second",
-        "r2",
-        "fast",
-    )
+def all_tiers(**facts: Any) -> list[Option]:
+    return [option(tier, **facts) for tier in Tier]
 
 
 @pytest.mark.parametrize(
-    ("floor", "tier"), [(None, MEDIUM), (ULTRA, MEDIUM), (MEDIUM, MEDIUM), (SLOW, SLOW)]
+    ("left_s", "tier"), [(8.0, NONE), (7.9, SLOW), (4.0, MEDIUM), (3.9, FAST), (2.0, ULTRA)]
 )
-def test_auto_is_the_models_default_tier_raised_to_the_callers_floor(
-    model: ModelConfig, floor: Tier | None, tier: Tier
+def test_the_best_tier_that_meets_the_deadline_is_taken(left_s: float, tier: Tier):
+    chosen, reason = choose(all_tiers(), left_s)
+    assert (chosen.tier, reason) == (tier, f"{tier} keeps all deadlines")
+
+
+def test_a_deadline_counts_as_met_when_95_of_100_such_jobs_meet_it():
+    options = [option(NONE, p95_s=9.0), option(SLOW, p95_s=7.0)]
+    assert choose(options, 9.0)[0].tier is NONE
+    assert choose(options, 8.9)[0].tier is SLOW
+
+
+def test_a_better_tier_uses_up_only_a_part_of_the_slack_of_those_behind():
+    assert choose(all_tiers(spare_s=8.0 / SPENDABLE), 99.0)[0].tier is NONE
+    assert choose(all_tiers(spare_s=8.0), 99.0)[0].tier is SLOW
+
+
+@pytest.mark.parametrize("level", Tier)
+def test_nothing_better_than_the_level_is_taken(level: Tier):
+    assert choose(all_tiers(level=level), 99.0)[0].tier is level
+
+
+def test_a_caller_whose_floor_is_above_the_level_gets_the_floor():
+    chosen, reason = choose([option(NONE, level=FAST), option(SLOW, level=FAST)], 99.0)
+    assert (chosen.tier, reason) == (SLOW, "slow keeps all deadlines")
+
+
+def test_where_no_tier_keeps_all_deadlines_it_is_the_shortest_work():
+    chosen, reason = choose(all_tiers(), 1.0)
+    assert (chosen.tier, reason) == (ULTRA, "no tier keeps all deadlines; the shortest work")
+
+
+@pytest.mark.parametrize("left_s", [99.0, 1.0])
+def test_a_single_option_is_taken_and_said_to_be_the_only_one(left_s: float):
+    only = option(SLOW, level=ULTRA)
+    assert choose([only], left_s) == (only, "slow is the only choice")
+
+
+@pytest.mark.parametrize(
+    ("slower", "pool"), [(0.9 * SAME_FINISH, "one"), (1.1 * SAME_FINISH, "eight")]
+)
+def test_the_earliest_finish_wins_and_among_equal_ones_the_fewest_rank_seconds(
+    slower: float, pool: str
 ):
-    line = line_of(("a", AUTO), floor=floor)
-    assert where(next_dispatch(line, [pool("p", tuple(Tier), "r1")], model)) == (
-        "a",
-        "p",
-        "r1",
-        tier,
-    )
-
-
-def test_a_decision_says_whether_the_tier_was_asked_for_or_chosen(model: ModelConfig):
-    pools = [pool("p", tuple(Tier), "r1")]
-    asked = next_dispatch(line_of(("a", "medium")), pools, model)
-    chosen = next_dispatch(line_of(("a", AUTO)), pools, model)
-    assert asked is not None
-    assert chosen is not None
-    assert asked.reason == "medium as asked"
-    assert "medium is the default" in chosen.reason
-
-
-def test_a_decision_takes_nobody_out_of_the_line(model: ModelConfig):
-    line = line_of(("a", "fast"))
-    next_dispatch(line, [pool("p", (FAST,), "r1")], model)
-    assert len(line) == 1
-
-
-TIER_SETS = st.lists(st.sampled_from(Tier), unique=True, min_size=1).map(tuple)
-POOLS = st.lists(st.tuples(TIER_SETS, st.integers(0, 2)), max_size=3).map(
-    lambda shapes: [
-        pool(f"p{i}", tiers, *(f"p{i}-r{k}" for k in range(free)))
-        for i, (tiers, free) in enumerate(shapes)
+    options = [
+        option(seconds=1.0 + slower, pool="one", ranks=1),
+        option(seconds=1.0, pool="eight", ranks=8),
     ]
+    assert choose(options, 99.0)[0].pool == pool
+
+
+def test_a_pool_that_keeps_the_deadlines_goes_before_one_that_finishes_sooner_without():
+    options = [
+        option(seconds=2.0, pool="slow"),
+        option(seconds=1.0, pool="quick", spare_s=0.5),
+    ]
+    assert choose(options, 99.0)[0].pool == "slow"
+
+
+options = st.builds(
+    option,
+    st.sampled_from(Tier),
+    st.floats(0.1, 10),
+    pool=st.sampled_from("pqr"),
+    ranks=st.integers(1, 8),
+    spare_s=st.floats(-5, 20),
+    level=st.sampled_from(Tier),
 )
 
 
-@given(st.lists(st.sampled_from(Tier), max_size=6), POOLS)
-def test_the_first_job_that_some_free_replica_serves_is_sent_to_such_a_replica(
-    model: ModelConfig, asked: list[Tier], pools: list[PoolState]
+@given(st.lists(options, min_size=1, max_size=8), st.floats(-5, 20))
+def test_if_the_choice_breaks_a_deadline_none_at_or_below_the_level_would_have_kept_all(
+    options: list[Option], left_s: float
 ):
-    line = line_of(*((str(i), tier) for i, tier in enumerate(asked)))
-    served = {tier for each in pools if each.free_replicas for tier in each.tiers}
-    dispatch = next_dispatch(line, pools, model)
-    if dispatch is None:
-        assert not served & set(asked)
-        return
-    first = next(i for i, tier in enumerate(asked) if tier in served)
-    assert (dispatch.waiting.job.request_id, dispatch.tier) == (str(first), asked[first])
-    (chosen,) = [each for each in pools if each.name == dispatch.pool]
-    assert dispatch.replica in chosen.free_replicas
-    assert dispatch.tier in chosen.tiers
+    chosen, _ = choose(options, left_s)
+    assert chosen in options
+    if not chosen.keeps_all(left_s):
+        allowed = [each for each in options if each.tier.rank >= each.level.rank]
+        assert len(options) == 1 or not any(each.keeps_all(left_s) for each in allowed)

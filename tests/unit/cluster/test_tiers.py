@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.tiers import AUTO, QUALITY_WORDS, Tier, served_tier
+from cluster.tiers import AUTO, QUALITY_WORDS, Tier, acceptable_tiers
 
 TIERS = st.sampled_from(Tier)
 OFFERED = st.frozensets(TIERS)
@@ -29,47 +29,45 @@ def test_openais_quality_words_have_the_documented_tiers():
     }
 
 
-@given(TIERS, st.none() | TIERS, TIERS, OFFERED)
-def test_a_named_tier_is_served_as_named_or_not_at_all(
-    named: Tier, floor: Tier | None, default: Tier, offered: frozenset[Tier]
+@given(TIERS, TIERS, OFFERED, st.booleans())
+def test_a_named_tier_without_a_floor_is_the_only_one(
+    named: Tier, default: Tier, offered: frozenset[Tier], in_time: bool
 ):
-    assert served_tier(named, floor, default, offered) == (named if named in offered else None)
+    tiers = acceptable_tiers(named, None, default, offered, in_time=in_time)
+    assert tiers == ((named,) if named in offered else ())
 
 
-@given(TIERS, TIERS, OFFERED)
-def test_auto_never_serves_below_the_floor(floor: Tier, default: Tier, offered: frozenset[Tier]):
-    tier = served_tier(AUTO, floor, default, offered)
-    if tier is None:
-        assert all(worse.rank > floor.rank for worse in offered)
-    else:
-        assert tier in offered
-        assert tier.rank <= floor.rank
-
-
-@given(st.none() | TIERS, TIERS, OFFERED)
-def test_auto_serves_the_default_wherever_it_is_offered_and_good_enough(
-    floor: Tier | None, default: Tier, offered: frozenset[Tier]
+@given(TIERS, TIERS, TIERS, OFFERED, st.booleans())
+def test_a_named_tier_with_a_floor_is_the_range_between_them(
+    named: Tier, floor: Tier, default: Tier, offered: frozenset[Tier], in_time: bool
 ):
-    if default in offered and (floor is None or default.rank <= floor.rank):
-        assert served_tier(AUTO, floor, default, offered) == default
+    tiers = acceptable_tiers(named, floor, default, offered, in_time=in_time)
+    assert set(tiers) == {t for t in offered if named.rank <= t.rank <= floor.rank}
+
+
+@given(st.just(AUTO) | TIERS, st.none() | TIERS, TIERS, OFFERED, st.booleans())
+def test_no_tier_is_below_the_floor_none_is_not_offered_and_the_best_comes_first(
+    requested: str, floor: Tier | None, default: Tier, offered: frozenset[Tier], in_time: bool
+):
+    tiers = acceptable_tiers(requested, floor, default, offered, in_time=in_time)
+    assert set(tiers) <= offered
+    assert list(tiers) == sorted(tiers, key=lambda tier: tier.rank)
+    assert floor is None or all(tier.rank <= floor.rank for tier in tiers)
 
 
 @pytest.mark.parametrize(
-    ("floor", "default", "offered", "served"),
+    ("floor", "in_time", "least"),
     [
-        (None, MEDIUM, set(Tier), MEDIUM),
-        (SLOW, MEDIUM, set(Tier), SLOW),
-        (FAST, MEDIUM, set(Tier), MEDIUM),
-        (NONE, ULTRA, set(Tier), NONE),
-        (None, MEDIUM, {NONE, FAST}, FAST),
-        (None, MEDIUM, {SLOW, FAST}, SLOW),
-        (SLOW, MEDIUM, {NONE, FAST}, NONE),
-        (None, MEDIUM, {ULTRA}, ULTRA),
-        (SLOW, MEDIUM, {FAST, ULTRA}, None),
-        (None, MEDIUM, set(), None),
+        (None, False, MEDIUM),
+        (None, True, ULTRA),
+        (SLOW, False, SLOW),
+        (SLOW, True, SLOW),
+        (ULTRA, False, ULTRA),
+        (ULTRA, True, ULTRA),
     ],
 )
-def test_auto_serves_the_tier_nearest_to_the_default_within_the_floor(
-    floor: Tier | None, default: Tier, offered: set[Tier], served: Tier | None
+def test_auto_goes_down_to_the_floor_or_the_default_or_with_a_deadline_to_any(
+    floor: Tier | None, in_time: bool, least: Tier
 ):
-    assert served_tier(AUTO, floor, default, offered) == served
+    tiers = acceptable_tiers(AUTO, floor, MEDIUM, set(Tier), in_time=in_time)
+    assert tiers == tuple(Tier)[: least.rank + 1]

@@ -1,0 +1,102 @@
+"""One pool as the scheduler sees it: its replicas, and the jobs that can still make it there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+from cluster.backlog import Backlog
+from cluster.pool import PoolConfig
+from cluster.queue import Waiting
+from cluster.replicas import PoolReplicas
+
+
+class PoolLine:
+    """The jobs that would make it if this pool began them now, by deadline.
+
+    `promises` are those of them whose deadline was promised. A job that several pools may serve
+    stands in the line of each, with a part of its work.
+    """
+
+    def __init__(self, pool: PoolConfig) -> None:
+        self.name = pool.name
+        self.ranks = pool.num_ranks
+        self.tiers = tuple(pool.tiers)
+        self.replicas = PoolReplicas(pool.autoscaling.cold_start_s)
+        self.hopeful = Backlog()
+        self.promises = Backlog()
+        self._here: dict[int, Waiting] = {}
+        self._closing: list[tuple[float, int]] = []
+
+    def __contains__(self, waiting: Waiting) -> bool:
+        return waiting.number in self._here
+
+    def fits(self, waiting: Waiting, now_s: float) -> bool:
+        """Would it make it, were it begun here now (or when a first replica is loaded)?"""
+        return self.replicas.could_begin_s(now_s) <= self._closes_s(waiting)
+
+    def enter(self, waiting: Waiting, work_s: float) -> None:
+        """Takes in a job that fits; `work_s` is its part of the pool's work."""
+        self._here[waiting.number] = waiting
+        self.hopeful.add(waiting, work_s)
+        if waiting.promised:
+            self.promises.add(waiting, work_s)
+        heappush(self._closing, (self._closes_s(waiting), waiting.number))
+
+    def leave(self, waiting: Waiting) -> None:
+        if self._here.pop(waiting.number, None) is not None:
+            self.hopeful.remove(waiting)
+            if waiting.promised:
+                self.promises.remove(waiting)
+
+    def closed(self, now_s: float) -> Iterator[Waiting]:
+        """Takes out those that can no longer make it here."""
+        while self._closing and self._closing[0][0] < now_s:
+            waiting = self._here.get(heappop(self._closing)[1])
+            if waiting is not None:
+                self.leave(waiting)
+                yield waiting
+
+    def clear(self) -> None:
+        """Forgets the jobs, and keeps the replicas."""
+        self.hopeful, self.promises = Backlog(), Backlog()
+        self._here.clear()
+        self._closing.clear()
+
+    def candidate(self, now_s: float) -> Waiting | None:
+        """Whom a free replica should serve: the earliest due, unless that would break a promise."""
+        first = self.hopeful.first()
+        if first is None or first.promised or not len(self.promises):
+            return first
+        room_s = self.promise_slack_s(now_s)
+        return first if first.offers[self.name].least_s <= room_s else self.promises.first()
+
+    def slack_s(self, now_s: float) -> float:
+        """Replica-seconds that this pool can spare with every deadline in its line kept."""
+        return self.hopeful.slack_s(
+            lambda until_s: self.replicas.supply_s(until_s, now_s), self.replicas.count
+        )
+
+    def promise_slack_s(self, now_s: float) -> float:
+        """Replica-seconds that this pool can spare with every promise in its line kept."""
+        return self.promises.slack_s(
+            lambda until_s: self.replicas.supply_s(until_s, now_s), self.replicas.count
+        )
+
+    def has_room_for(
+        self, waiting: Waiting, work_s: float, now_s: float, usable_share: float
+    ) -> bool:
+        """Could the promises here, and this one, all be kept with that part of the pool?"""
+        room_s = self.promises.slack_behind_s(
+            waiting,
+            lambda until_s: usable_share * self.replicas.supply_s(until_s, now_s),
+            self.replicas.count,
+            work_s,
+        )
+        return room_s >= -_ROUNDING_S
+
+    def _closes_s(self, waiting: Waiting) -> float:
+        return waiting.due_s - waiting.offers[self.name].least_s
+
+
+_ROUNDING_S = 1e-6

@@ -1,0 +1,89 @@
+"""What a job costs on each pool that would take it, when it is due, and how pools share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cluster.config import ModelConfig
+from cluster.cost import Costs
+from cluster.pool_line import PoolLine
+from cluster.queue import Offer, Waiting
+from cluster.request import Job
+from cluster.tiers import Tier, acceptable_tiers
+
+
+class Pricing:
+    """Forecasts of one model's jobs, put in the terms of its pools."""
+
+    def __init__(self, model: ModelConfig, costs: Costs, lines: Mapping[str, PoolLine]) -> None:
+        self._model = model
+        self._costs = costs
+        self._lines = lines
+
+    def priced(self, job: Job, now_s: float, number: int) -> Waiting:
+        """The job with what each pool may do for it, and when it is due.
+
+        Without a deadline it has `default_slo_factor` times its forecast, at the default tier where
+        the router may choose, and the time to load a replica where none runs.
+        """
+        tiers = acceptable_tiers(
+            job.tier_requested,
+            job.min_tier,
+            self._model.default_tier,
+            self._model.tiers,
+            in_time=job.deadline_s is not None,
+        )
+        offers, known = {}, True
+        for line in self._lines.values():
+            if here := tuple(tier for tier in tiers if tier in line.tiers):
+                forecasts = [self._costs.forecast(job, line.name, tier) for tier in here]
+                offers[line.name] = Offer(here, min(each.p50_s for each in forecasts))
+                known = known and all(each.measured for each in forecasts)
+        patience_s = job.deadline_s
+        if patience_s is None:
+            usual = self.at_level(job, offers, self._model.default_tier)
+            patience_s = self._model.default_slo_factor * min(usual.values())
+            patience_s += min(self._lines[name].replicas.could_begin_s(now_s) for name in offers)
+            patience_s -= now_s
+        promised = job.deadline_s is not None and job.late == "refuse"
+        return Waiting(job, now_s, number, now_s + patience_s, promised, known, offers)
+
+    def at_level(self, job: Job, offers: Mapping[str, Offer], level: Tier) -> dict[str, float]:
+        """Seconds of the job by pool, in the best acceptable tier that is not better than a level.
+
+        Pools that do not serve that tier are left out.
+        """
+        tiers = sorted({t for offer in offers.values() for t in offer.tiers}, key=_rank)
+        tier = next((tier for tier in tiers if tier.rank >= level.rank), tiers[-1])
+        return {
+            name: self._costs.forecast(job, name, tier).p50_s
+            for name, offer in offers.items()
+            if tier in offer.tiers
+        }
+
+    def parts_s(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """Replica-seconds that fall to each pool, if all of them are to be done at the same time.
+
+        `seconds` is what the job takes on each pool. A pool of R replicas on which it takes c does
+        R / c such jobs a second; the job is divided in proportion.
+        """
+        whole_s = self.share_s(seconds)
+        return {
+            name: self._counts(seconds)[name] * whole_s
+            for name in seconds
+            if self._counts(seconds)[name]
+        }
+
+    def share_s(self, seconds: Mapping[str, float]) -> float:
+        """Seconds that the pools together, all their replicas, take for one such job."""
+        counts = self._counts(seconds)
+        return 1.0 / sum(counts[name] / seconds[name] for name in seconds)
+
+    def _counts(self, seconds: Mapping[str, float]) -> dict[str, int]:
+        """Replicas by pool; where none runs at all, the one of each that would be started."""
+        running = {name: len(self._lines[name].replicas.running) for name in seconds}
+        return running if any(running.values()) else dict.fromkeys(seconds, 1)
+
+
+def _rank(tier: Tier) -> int:
+    return tier.rank

@@ -1,0 +1,1 @@
+"""Days of traffic in seconds: the policy of the router, and others, on traces made from a seed."""

@@ -1,0 +1,87 @@
+"""Calls to the replicas of a model's pools, each to the one that the router named."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import RayServeException
+
+from cluster.errors import EngineFailed
+from cluster.measured_tiers import Platform
+from cluster.request import Job
+from cluster.routing import Dispatch
+from deployments.replica import Audited, NotMine, ReplicaAnswer
+from deployments.replica_directory import ReplicaGone
+
+logger = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True)
+class ReplicaDied:
+    """The replica's process ended before it answered."""
+
+
+class PoolCalls:
+    """The pools' Serve handles; what goes wrong with a call is a value."""
+
+    def __init__(self, handles: Mapping[str, Any]) -> None:
+        """`handles` has the Serve handle of each pool by the pool's name."""
+        self._handles = handles
+        self._epoch = time.time_ns()
+
+    async def generate(self, dispatch: Dispatch) -> ReplicaAnswer | ReplicaDied:
+        """What the replica answers."""
+        job = dispatch.waiting.job
+        try:
+            answer: ReplicaAnswer = await self._handles[dispatch.pool].generate.remote(
+                job, dispatch.tier, replica=dispatch.replica, epoch=self._epoch
+            )
+        except RayActorError:
+            return ReplicaDied()
+        except ReplicaGone:
+            return NotMine()
+        except (RayError, RayServeException) as error:
+            logger.exception("request %s failed in pool %s", job.request_id, dispatch.pool)
+            cause = getattr(error, "cause", error)
+            return EngineFailed(f"the replica failed on this request: {type(cause).__name__}")
+        return answer
+
+    async def audit(
+        self, pool: str, replica: str, job: Job, images: ray.ObjectRef[tuple[bytes, ...]]
+    ) -> ReplicaAnswer | Audited | ReplicaDied:
+        """How far those pictures are from the same job at `none`, made by that replica."""
+        try:
+            found: Audited | ReplicaAnswer = await self._handles[pool].audit.remote(
+                job, [images], replica=replica, epoch=self._epoch
+            )
+        except (RayError, RayServeException, ReplicaGone) as error:
+            logger.info("no audit of %s: %r", job.request_id, error)
+            return ReplicaDied()
+        return found
+
+    async def platform(self, pool: str, replica: str) -> Platform | None:
+        """What that replica runs on; None where it is gone."""
+        try:
+            found: Platform | NotMine = await self._handles[pool].platform.remote(replica=replica)
+        except (RayError, RayServeException, ReplicaGone) as error:
+            logger.info("replica %s did not say what it runs on: %r", replica, error)
+            return None
+        return found if isinstance(found, Platform) else None
+
+    async def stop(self, pool: str, replica: str, request_id: str) -> bool:
+        """Stops that job at its next step boundary; False if the replica does not know it yet.
+
+        True as well for a replica that cannot be told: it is gone, or about to be.
+        """
+        try:
+            known = await self._handles[pool].stop.remote(request_id, replica=replica)
+        except (RayError, RayServeException, ReplicaGone) as error:
+            logger.info("replica %s was not told to stop: %r", replica, error)
+            return True
+        return bool(known)

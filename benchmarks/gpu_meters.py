@@ -108,5 +108,5 @@ def weight_bytes(module: torch.nn.Module) -> int:
 def _bytes(tensor: torch.Tensor) -> int:
     if type(tensor) is torch.Tensor:
         return tensor.numel() * tensor.element_size()
-    parts, _ = tensor.__tensor_flatten__()  # type: ignore[attr-defined]
+    parts, _ = tensor.__tensor_flatten__()
     return sum(_bytes(getattr(tensor, part)) for part in parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -105,7 +106,7 @@ def _measured(workload: Workload, builds: Builds, steps: int, plan: Plan) -> Mea
         for arm in order:
             plan.tell(f"{workload.name}, {steps} steps: round {index + 1} of {plan.rounds}, {arm}")
             before = graphs_compiled()
-            denoised, held = working_bytes(plan.device, lambda arm=arm: denoise(arm))
+            denoised, held = working_bytes(plan.device, partial(denoise, arm))
             runs.append(Run(arm, index, denoised, graphs_compiled() - before, held))
     work = Work(
         workload.calls, workload.call_flops, CACHE.Fn_compute_blocks, CACHE.Bn_compute_blocks
@@ -142,5 +143,5 @@ def _traces(
         plan.tell(f"{workload.name}, {steps} steps: tracing {arm}")
         name = f"{workload.name}-{steps}-{arm}".replace(" + ", "-").replace(" ", "-")
         file = plan.trace_folder / f"{name}.json.gz"
-        found.append(trace(str(arm), plan.device, lambda arm=arm: denoise(arm), file))
+        found.append(trace(str(arm), plan.device, partial(denoise, arm), file))
     return found

@@ -8,6 +8,7 @@ Its parts, of which some can be chosen; the others stay in the file as they are:
     gateway    requests a second over HTTP, beside bare Ray Serve
     decisions  the scheduler's decisions with 10,000 requests waiting
     bars       what is wanted of the policy, in simulation
+    promises   what an admitted deadline is worth, in simulation
     curves     the policy beside others from half to 2.5 times the load
     sweep      the policy's numbers and their neighbours
 """
@@ -30,6 +31,7 @@ from benchmarks import (
     router_decisions,
     router_gateway,
     router_live,
+    router_promises,
     router_simulated,
     router_sweep,
 )
@@ -55,6 +57,7 @@ PARTS: Mapping[str, Part] = {
     "gateway": Part(lambda options: router_gateway.measure(options.rounds), router_gateway.sheets),
     "decisions": Part(lambda options: router_decisions.measure(), router_decisions.sheets),
     "bars": Part(lambda options: router_simulated.measure_bars(), router_simulated.bar_sheets),
+    "promises": Part(lambda options: router_promises.measure(), router_promises.sheets),
     "curves": Part(
         lambda options: router_simulated.measure_curves(), router_simulated.curve_sheets
     ),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.router_sheet import Sheet
 from cluster.config import ModelConfig
+from cluster.request import Job
 from cluster.routing import Dispatch
 from cluster.scheduler import Scheduler
 from cluster.simulator.fleet import ENDLESS_LINE, Fleet, fleet_of
@@ -32,6 +33,10 @@ CALLERS = 20
 TRACE = "poisson:C:tier=auto,callers=" + "/".join(["1"] * CALLERS)
 DEADLINES = (0.05, 2.0)
 """From and to, drawn evenly: times what the replicas need for the whole line in `ultra`."""
+
+REFUSALS = 1_000
+HOPELESS_S = 0.5
+"""A deadline that no kind of job can make, even in `ultra`."""
 
 EFFICIENCY = 0.85
 _RANKS: dict[str, Any] = {"parallelism_config": {"ulysses_size": "auto"}}
@@ -69,6 +74,8 @@ def measure() -> dict[str, Any]:
         for _ in range(JOBS):
             line.one_job()
         seconds = time.perf_counter() - began_s
+        for _ in range(REFUSALS):
+            line.one_refusal()
         decisions = {name: _milliseconds(took) for name, took in line.took.items() if took}
         found[shape] = {"decisions": decisions, "jobs_per_s": JOBS / seconds}
     settings = {"waiting": WAITING, "replicas": REPLICAS, "bar_p99_ms": P99_BAR_MS}
@@ -121,6 +128,7 @@ class LongLine:
         self._waiting = waiting
         self._costs = costs
         self._scheduler = Scheduler(fleet.model, costs)
+        self._now_s = 0.0
         self._ends: list[tuple[float, str, Dispatch]] = []
         whole_s = waiting * mean_none_s(trace.kinds) * TIER_WORK[Tier.ULTRA] / fleet.capacity
         self._arrivals = _with_deadlines(trace.trace(ENDLESS_LINE, 1.0).arrivals(0), whole_s)
@@ -139,6 +147,10 @@ class LongLine:
         self._dispatch(now_s)
         self._fill(now_s)
 
+    def one_refusal(self) -> None:
+        """A request comes that cannot be promised anything."""
+        self._arrive(replace(next(self._arrivals).job, deadline_s=HOPELESS_S, late="refuse"))
+
     def _dispatch(self, now_s: float) -> None:
         while True:
             began = _now()
@@ -151,12 +163,15 @@ class LongLine:
             heappush(self._ends, (ends_s, dispatch.replica, dispatch))
 
     def _fill(self, now_s: float) -> None:
+        self._now_s = now_s
         while len(self._scheduler) < self._waiting:
-            job = next(self._arrivals).job
-            began = _now()
-            refusal = self._scheduler.arrive(job, now_s)
-            took = _since(began)
-            self.took["an admission" if refusal is None else "a refusal"].append(took)
+            self._arrive(next(self._arrivals).job)
+
+    def _arrive(self, job: Job) -> None:
+        began = _now()
+        refusal = self._scheduler.arrive(job, self._now_s)
+        took = _since(began)
+        self.took["an admission" if refusal is None else "a refusal"].append(took)
 
 
 def _with_deadlines(arrivals: Iterator[Arrival], whole_s: float) -> Iterator[Arrival]:

@@ -71,18 +71,8 @@ def make_pictures(
     """
     for _, of_pool in groupby(work, key=lambda each: (each.model.name, each.pool.name)):
         left = [(each, _cells_left(each, seed, journal)) for each in of_pool]
-        if not any(cells for _, cells in left):
-            continue
-        first = left[0][0]
-        engine = cast(TunableEngine, build_engine(engine_spec(first.model, first.pool)))
-        engine.warm_up()
-        for each, cells in left:
-            if cells:
-                _warm_up(engine, each, begin)
-            for arm, job in cells:
-                name = f"{arm.name}, {job.num_inference_steps} steps, {job.request_id}"
-                timing, file = _make(engine, each.pool.device, arm, job, begin(name))
-                journal.keep(cell_key(each, arm, job), timing, file)
+        if unfinished := [(each, cells) for each, cells in left if cells]:
+            _make_of_pool(unfinished, journal, begin)
 
 
 def pictures_left(work: Sequence[Work], journal: Journal) -> int:
@@ -129,6 +119,23 @@ def _cells_left(work: Work, seed: int, journal: Journal) -> list[tuple[Arm, Job]
         for arm, job in work.in_turn(seed)
         if cell_key(work, arm, job) not in journal.timings
     ]
+
+
+def _make_of_pool(
+    left: Sequence[tuple[Work, Sequence[tuple[Arm, Job]]]],
+    journal: Journal,
+    begin: Callable[[str], Stepped],
+) -> None:
+    """Makes the cells of one pool; its engine, and the memory that it takes, ends with this."""
+    first = left[0][0]
+    engine = cast(TunableEngine, build_engine(engine_spec(first.model, first.pool)))
+    engine.warm_up()
+    for work, cells in left:
+        _warm_up(engine, work, begin)
+        for arm, job in cells:
+            name = f"{arm.name}, {job.num_inference_steps} steps, {job.request_id}"
+            timing, file = _make(engine, work.pool.device, arm, job, begin(name))
+            journal.keep(cell_key(work, arm, job), timing, file)
 
 
 def _warm_up(engine: TunableEngine, work: Work, begin: Callable[[str], Stepped]) -> None:

@@ -53,8 +53,10 @@ class Calibration:
         """The rows of every work, one per arm; the journal still has all that they come from.
 
         Raises:
-            ConfigError: the journal is another calibration's, or an engine cannot be loaded.
+            ConfigError: the journal is another calibration's, or an engine or a judge cannot be
+                loaded.
         """
+        scores = [Scores(load_judge(each.model.judge), self.learned) for each in work]
         platform = platform_of(work)
         began = identity(work, self.asked, platform)
         journal = Journal(self.target, began, fresh=self.fresh)
@@ -63,10 +65,10 @@ class Calibration:
         pictures = sum(len(each.arms) * len(each.jobs) for each in work)
         with calibration_progress(out, pictures) as begin:
             scored = partial(_scored, begin)
-            found = []
-            for each in work:
-                scores = Scores(load_judge(each.model.judge), self.learned)
-                found.append((each, list(summed_up(each, journal, scores, scored))))
+            found = [
+                (each, list(summed_up(each, journal, its_scores, scored)))
+                for each, its_scores in zip(work, scores, strict=True)
+            ]
         return journal, platform, found
 
 

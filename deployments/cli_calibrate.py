@@ -67,6 +67,10 @@ def calibrate(
         from deployments.search_tiers import read_wanted
 
         hide_loading_bars()
+        if search and plot:
+            raise ConfigError("--plot: --search has no table to plot")
+        if want_psnr and not search:
+            raise ConfigError("--want-psnr says what --search must hold; give --search as well")
         for path in (target, plot or target):
             if path.is_dir() or not path.absolute().parent.is_dir():
                 raise ConfigError(f"{path} is not a file in a folder that exists")

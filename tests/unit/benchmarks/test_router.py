@@ -98,7 +98,12 @@ def test_a_long_line_stays_as_long_as_it_is_and_every_decision_is_timed() -> Non
     line = LongLine(equal_replicas(4), waiting=50)
     for _ in range(20):
         line.one_job()
-    assert len(line.took["a dispatch"]) == len(line.took["an admission"]) == 20
+    line.one_refusal()
+    assert {decision: len(took) for decision, took in line.took.items()} == {
+        "an admission": 20,
+        "a refusal": 1,
+        "a dispatch": 20,
+    }
 
 
 class TestSheets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -48,10 +49,26 @@ def test_the_first_page_has_its_two_commands() -> None:
 
 
 def test_the_curl_line_writes_a_picture(server: Server, tmp_path: Path) -> None:
-    (line,) = [code for code in SHELL if code.startswith("curl")]
+    line = next(code for code in SHELL if code.startswith("curl") and "circle.png" in code)
     line = line.replace("http://127.0.0.1:8000", server.url).replace("python3", sys.executable)
     assert '"tier_served": "fast"' in run(["bash", "-c", line], tmp_path)
     assert size_of(tmp_path / "circle.png") == (128, 128)
+
+
+def test_the_line_with_a_deadline_is_answered_in_time(server: Server, tmp_path: Path) -> None:
+    (line,) = [code for code in SHELL if code.startswith("curl") and "deadline_ms" in code]
+    line = line.replace("http://127.0.0.1:8000", server.url)
+    receipt = json.loads(run(["bash", "-c", line], tmp_path))["receipt"]
+    assert receipt["tier_served"] in ("none", "slow", "medium", "fast")
+    assert receipt["deadline_met"] is True
+
+
+def test_the_simulate_line_shows_both_policies() -> None:
+    (line,) = [code for code in SHELL if "dit-serve simulate" in code]
+    folder = Path(sys.executable).parent
+    printed = run(["bash", "-c", line.replace(".venv/bin", str(folder))], Path.cwd())
+    assert "ours" in printed
+    assert "power-of-two+fits" in printed
 
 
 def test_the_openai_example_writes_five_pictures(server: Server, tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import ray
 from ray import serve
@@ -47,8 +46,6 @@ WARM_UP_JOBS = 3
 
 _FAKE_CPUS = 64
 _SOON_S = 0.2
-
-Ask = Callable[[Arrival, str, float], Any]
 
 
 @contextmanager

@@ -57,11 +57,23 @@ def spanned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spanned]:
             yield Spanned(server, nodes)
         finally:
             try:
-                interrupt(server)
+                _stop_serve_run(server)
                 nodes.end()
             finally:
                 left = kill_left_over(server)
     assert left == {}
+
+
+def _stop_serve_run(server: Server) -> None:
+    """As `dit-serve up` stops it: interrupted, and killed if Serve does not end in its time.
+
+    A controller that Serve kills while it is asked to shut down may leave `serve run` waiting.
+    """
+    try:
+        interrupt(server)
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        server.process.wait()
 
 
 def _one_group(pair: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import attrgetter
 
 from cluster.errors import OutOfReach
 from cluster.pool_line import PoolLine
 from cluster.queue import Waiting
-from cluster.tiers import Tier
 
 LONGEST_S = 7 * 86_400.0
 """No deadline beyond this is looked for."""
@@ -64,7 +64,7 @@ def out_of_reach(
         return can_promise(later, lines, parts_s, now_s, usable_share)
 
     asked_s = waiting.due_s - now_s
-    least = max((offer.tiers[-1] for offer in waiting.offers.values()), key=_rank)
+    least = max((offer.tiers[-1] for offer in waiting.offers.values()), key=attrgetter("rank"))
     asked = f"deadline_ms: {1000 * asked_s:.0f} ms is out of reach even in {least}"
     out_s, in_s = asked_s, 2 * asked_s
     while not promised(in_s):
@@ -85,7 +85,3 @@ def out_of_reach(
         retry_after_s=max(1.0, in_s - asked_s),
         earliest_feasible_s=math.ceil(1000 * in_s) / 1000,
     )
-
-
-def _rank(tier: Tier) -> int:
-    return tier.rank

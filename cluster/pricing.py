@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from cluster.config import ModelConfig
 from cluster.cost import Costs
@@ -53,7 +54,9 @@ class Pricing:
 
         Pools that do not serve that tier are left out.
         """
-        tiers = sorted({t for offer in offers.values() for t in offer.tiers}, key=_rank)
+        tiers = sorted(
+            {t for offer in offers.values() for t in offer.tiers}, key=attrgetter("rank")
+        )
         tier = next((tier for tier in tiers if tier.rank >= level.rank), tiers[-1])
         return {
             name: self._costs.forecast(job, name, tier).p50_s
@@ -83,7 +86,3 @@ class Pricing:
         """Replicas by pool; where none runs at all, the one of each that would be started."""
         running = {name: len(self._lines[name].replicas.running) for name in seconds}
         return running if any(running.values()) else dict.fromkeys(seconds, 1)
-
-
-def _rank(tier: Tier) -> int:
-    return tier.rank

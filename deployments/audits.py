@@ -85,7 +85,12 @@ class Audits:
     async def stop(self) -> None:
         """Stops the audit that runs at its next step boundary."""
         if audit := self._running:
-            await self._pools.stop(audit.sample.pool, audit.replica, audit.sample.job.request_id)
+            await self._pools.stop(
+                audit.sample.pool,
+                audit.replica,
+                audit.sample.job.request_id,
+                lambda: self._running is audit,
+            )
 
     async def run(self, audit: Audit) -> None:
         """Makes the sample again and counts how far its tier was from `none`."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,10 @@ from deployments.replica import Audited, NotMine, ReplicaAnswer
 from deployments.replica_directory import ReplicaGone
 
 logger = logging.getLogger("ray.serve")
+
+
+STOP_AGAIN_S = 0.2
+"""Before a replica that did not know a job is told again to stop it."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,18 @@ class PoolCalls:
             return None
         return found if isinstance(found, Platform) else None
 
-    async def stop(self, pool: str, replica: str, request_id: str) -> bool:
-        """Stops that job at its next step boundary; False if the replica does not know it yet.
+    async def stop(
+        self, pool: str, replica: str, request_id: str, is_running: Callable[[], bool]
+    ) -> None:
+        """Stops that job at its next step boundary.
 
-        True as well for a replica that cannot be told: it is gone, or about to be.
+        Tells the replica until it knows the job, as long as that runs: the word may overtake the
+        job itself. A replica that cannot be told is gone, or about to be.
         """
         try:
-            known = await self._handles[pool].stop.remote(request_id, replica=replica)
+            while is_running() and not await self._handles[pool].stop.remote(
+                request_id, replica=replica
+            ):
+                await asyncio.sleep(STOP_AGAIN_S)
         except (RayError, RayServeException, ReplicaGone) as error:
             logger.info("replica %s was not told to stop: %r", replica, error)
-            return True
-        return bool(known)

@@ -236,12 +236,13 @@ class Router:
             self._apart(self._stop(dispatch))
 
     async def _stop(self, dispatch: Dispatch) -> None:
-        """Tells the replica until it knows the job: the word may overtake the job itself."""
         request_id = dispatch.waiting.job.request_id
-        while self._running.get(request_id) is dispatch:
-            if await self._pools.stop(dispatch.pool, dispatch.replica, request_id):
-                return
-            await asyncio.sleep(RETRY_PAUSE_S)
+        await self._pools.stop(
+            dispatch.pool,
+            dispatch.replica,
+            request_id,
+            lambda: self._running.get(request_id) is dispatch,
+        )
 
     def _expire(self, job: Job) -> None:
         """The deadline has passed; a job that still waits is not begun."""

@@ -63,15 +63,6 @@ class Backlog:
     def __len__(self) -> int:
         return self._count
 
-    def __contains__(self, waiting: Waiting) -> bool:
-        found = self._find(waiting.place)
-        return found is not None and self._blocks[found[0]].places[found[1]] == waiting.place
-
-    @property
-    def work_s(self) -> float:
-        """Replica-seconds of all jobs together."""
-        return math.fsum(block.total_s for block in self._blocks)
-
     def first(self) -> Waiting | None:
         """The job to be served first."""
         return self._blocks[0].jobs[0] if self._blocks else None
@@ -126,7 +117,7 @@ class Backlog:
 
     def slack_behind_s(self, waiting: Waiting, supply: Supply, rate: int, work_s: float) -> float:
         """The slack of a job and of all behind it, were it added with so much work."""
-        done, least, number = 0.0, math.inf, 0
+        done = 0.0
         at_or_behind = bisect_right(self._ends, waiting.place)
         for number in range(at_or_behind):
             done += self._blocks[number].total_s

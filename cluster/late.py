@@ -32,9 +32,6 @@ class LateLine:
     def __len__(self) -> int:
         return len(self._here)
 
-    def __contains__(self, waiting: Waiting) -> bool:
-        return waiting.number in self._here
-
     def add(self, waiting: Waiting) -> None:
         self._here[waiting.number] = waiting
         self._lanes.setdefault(frozenset(waiting.offers), _Lane()).add(waiting)
@@ -94,6 +91,7 @@ class _Lane:
         heappush(self._oldest, (_entitled_s(waiting), waiting.number))
 
     def first(self, here: Mapping[int, Waiting]) -> Waiting | None:
+        self.oldest(here)
         while self._turns:
             had_s, caller = self._turns[0]
             heap = self._callers.get(caller, [])
@@ -108,6 +106,7 @@ class _Lane:
         return None
 
     def oldest(self, here: Mapping[int, Waiting]) -> Waiting | None:
+        """The first to be entitled; forgets those before it that are gone."""
         while self._oldest and self._oldest[0][1] not in here:
             heappop(self._oldest)
         return here[self._oldest[0][1]] if self._oldest else None

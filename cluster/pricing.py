@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
 from cluster.config import ModelConfig
@@ -68,21 +68,13 @@ class Pricing:
         """Replica-seconds that fall to each pool, if all of them are to be done at the same time.
 
         `seconds` is what the job takes on each pool. A pool of R replicas on which it takes c does
-        R / c such jobs a second; the job is divided in proportion.
+        R / c such jobs a second; the job is divided in proportion, among the pools that count.
         """
-        whole_s = self.share_s(seconds)
-        return {
-            name: self._counts(seconds)[name] * whole_s
-            for name in seconds
-            if self._counts(seconds)[name]
-        }
+        counts = self.counted(seconds)
+        whole_s = 1.0 / sum(count / seconds[name] for name, count in counts.items())
+        return {name: count * whole_s for name, count in counts.items()}
 
-    def share_s(self, seconds: Mapping[str, float]) -> float:
-        """Seconds that the pools together, all their replicas, take for one such job."""
-        counts = self._counts(seconds)
-        return 1.0 / sum(counts[name] / seconds[name] for name in seconds)
-
-    def _counts(self, seconds: Mapping[str, float]) -> dict[str, int]:
-        """Replicas by pool; where none runs at all, the one of each that would be started."""
-        running = {name: len(self._lines[name].replicas.running) for name in seconds}
-        return running if any(running.values()) else dict.fromkeys(seconds, 1)
+    def counted(self, pools: Iterable[str]) -> dict[str, int]:
+        """The replicas of the pools that run; where none does, the one of each that would start."""
+        counts = {name: len(self._lines[name].replicas.running) for name in pools}
+        return {name: count for name, count in counts.items() if count} or dict.fromkeys(counts, 1)

@@ -229,7 +229,7 @@ class Scheduler:
         for name, line in self._counted(waiting).items():
             line.replicas.wake(now_s)
             if line.fits(waiting, now_s):
-                line.enter(waiting, parts_s.get(name, 0.0))
+                line.enter(waiting, parts_s[name])
                 fits = True
         if not fits:
             self._late.add(waiting)
@@ -262,10 +262,8 @@ class Scheduler:
         return out_of_reach(waiting, lines, parts_s, now_s, usable)
 
     def _counted(self, waiting: Waiting) -> dict[str, PoolLine]:
-        """The pools that may serve a job: those that run, or, where none does, all would start."""
-        offered = {name: self._lines[name] for name in waiting.offers}
-        running = {name: line for name, line in offered.items() if line.replicas.running}
-        return running or offered
+        """The pools that may serve a job."""
+        return {name: self._lines[name] for name in self._pricing.counted(waiting.offers)}
 
     def _full(
         self, waiting: Waiting, lines: Mapping[str, PoolLine], now_s: float

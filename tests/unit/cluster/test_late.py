@@ -116,12 +116,24 @@ def test_a_job_taken_out_may_come_back():
     one = waiting(1)
     it = line_of(one)
     assert it.remove(one)
-    assert (len(it), one in it, it.first(["p"])) == (0, False, None)
+    assert (len(it), it.first(["p"])) == (0, None)
     it.add(one)
-    assert (len(it), one in it, it.first(["p"])) == (1, True, one)
+    assert (len(it), it.first(["p"])) == (1, one)
 
 
 def test_a_cleared_line_is_empty():
     it = line_of(waiting(1), waiting(2))
     it.clear()
     assert (len(it), order(it)) == (0, [])
+
+
+def test_those_that_are_gone_are_forgotten_though_nobody_is_entitled():
+    it = LateLine()
+    for number in range(100):
+        each = waiting(number, due_s=float(number))
+        it.add(each)
+        assert it.first(["p"]) is each
+        it.remove(each)
+    it.first(["p"])
+    (lane,) = it._lanes.values()
+    assert not lane._oldest

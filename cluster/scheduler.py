@@ -85,21 +85,18 @@ class Scheduler:
         waiting = self._pricing.priced(job, now_s, self._arrivals + 1)
         self._close(now_s)
         self._callers.seen(job.caller, now_s)
-        for name, work_s in self._usual_parts_s(waiting).items():
+        usual_s = self._usual_parts_s(waiting)
+        for name, work_s in usual_s.items():
             self._demands[name].arrive(work_s, now_s)
         if refusal := self._refusal(waiting, now_s):
             return refusal
         self._arrivals += 1
-        self.put_back(waiting, now_s)
+        self._wait(waiting, usual_s, now_s)
         return None
 
     def put_back(self, waiting: Waiting, now_s: float) -> None:
         """Returns a job that could not be done to the place that it had."""
-        self._waiting[waiting.job.request_id] = waiting
-        self._callers.holds(waiting.job.caller, waiting.least_s)
-        for name, work_s in self._usual_parts_s(waiting).items():
-            self._demands[name].wait(waiting.number, work_s)
-        self._line_up(waiting, now_s)
+        self._wait(waiting, self._usual_parts_s(waiting), now_s)
 
     def leave(self, request_id: str) -> Waiting | None:
         """Takes a job out, wherever it stands; None if it does not wait."""
@@ -158,6 +155,13 @@ class Scheduler:
         """Replica-seconds for each pool, in the default tier where the router may choose."""
         level = self._model.default_tier
         return self._pricing.parts_s(self._pricing.at_level(waiting.job, waiting.offers, level))
+
+    def _wait(self, waiting: Waiting, usual_s: Mapping[str, float], now_s: float) -> None:
+        self._waiting[waiting.job.request_id] = waiting
+        self._callers.holds(waiting.job.caller, waiting.least_s)
+        for name, work_s in usual_s.items():
+            self._demands[name].wait(waiting.number, work_s)
+        self._line_up(waiting, now_s)
 
     def _send(self, waiting: Waiting, lines: list[PoolLine], now_s: float) -> Dispatch:
         own_s = self._take(waiting)

@@ -58,7 +58,7 @@ class NotMine:
 class Audited:
     """A job made again at `none`: seconds of the engine, and how near the other pictures are.
 
-    PSNR in dB, the mean of all pictures and frames; equal ones count as `EQUAL_DB`.
+    PSNR in dB, the mean of all pictures; equal ones count as `deployments.fidelity.NEAREST_DB`.
     """
 
     engine_s: float

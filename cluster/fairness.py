@@ -48,7 +48,7 @@ class Callers:
 
     def standing(self, caller: str) -> Standing:
         """Its share is an equal part of what waits, among the callers of the last minutes."""
-        callers = len(self._seen_s.keys() | {caller})
+        callers = len(self._seen_s) + (caller not in self._seen_s)
         if callers == 1:
             return Standing.ALONE
         holds_s = self._work_s.get(caller, 0.0)

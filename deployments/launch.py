@@ -78,7 +78,7 @@ def running(document: Mapping[str, Any], log: Path) -> Iterator[subprocess.Popen
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_listen_to_interrupts,
+                preexec_fn=listen_to_interrupts,
             )
             try:
                 yield child
@@ -160,7 +160,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
             child.wait()
 
 
-def _listen_to_interrupts() -> None:
+def listen_to_interrupts() -> None:
     """A shell starts background jobs with interrupts ignored, which a child would inherit."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -22,6 +22,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from deployments.launch import listen_to_interrupts
 from tests.serve.faults import PROMPT, draw, parallel_config, replicas, until
 from tests.serve.nodes import HEAD, Nodes, two_nodes
 from tests.serve.server import Server, free_port, interrupt, kill_left_over
@@ -57,23 +58,11 @@ def spanned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spanned]:
             yield Spanned(server, nodes)
         finally:
             try:
-                _stop_serve_run(server)
+                interrupt(server)
                 nodes.end()
             finally:
                 left = kill_left_over(server)
     assert left == {}
-
-
-def _stop_serve_run(server: Server) -> None:
-    """As `dit-serve up` stops it: interrupted, and killed if Serve does not end in its time.
-
-    A controller that Serve kills while it is asked to shut down may leave `serve run` waiting.
-    """
-    try:
-        interrupt(server)
-    except subprocess.TimeoutExpired:
-        server.process.kill()
-        server.process.wait()
 
 
 def _one_group(pair: dict[str, Any]) -> list[dict[str, Any]]:
@@ -109,6 +98,7 @@ def _serve_run(config: Path, nodes: Nodes, url: str, log: Path) -> Server:
             stdout=output,
             stderr=subprocess.STDOUT,
             env=nodes.environment | {"RAY_ADDRESS": nodes.address()},
+            preexec_fn=listen_to_interrupts,
         )
     return Server(url, log, log, process)
 

@@ -76,7 +76,7 @@ def test_a_busy_pool_does_not_hold_up_the_other(two_pools: Server) -> None:
 def test_a_full_line_for_one_pool_refuses_nothing_that_the_other_can_begin(
     two_pools: Server,
 ) -> None:
-    long = {"tier": "none", "num_inference_steps": 100, "n": 2}
+    long = {"tier": "none", "num_inference_steps": 100}
     with ThreadPoolExecutor(5) as callers:
         best = [callers.submit(receipt, two_pools, **long, seed=seed) for seed in range(5)]
         with two_pools.client() as client:

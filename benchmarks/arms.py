@@ -15,7 +15,7 @@ from benchmarks.bare import (
 from benchmarks.runs import BARE, Arm, ArmName, Making
 from cluster.acceleration import CacheConfig
 from cluster.errors import ConfigError
-from cluster.request import Job
+from cluster.job import Job
 from cluster.tiers import Tier
 from deployments.engine import Engine, EngineSpec, build_engine
 

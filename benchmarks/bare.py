@@ -19,11 +19,11 @@ from diffusers import DiffusionPipeline
 from benchmarks.runs import Making
 from cluster.acceleration import CacheConfig
 from cluster.errors import ConfigError
-from cluster.request import Job
+from cluster.job import Job
 from cluster.tiers import Tier
 from deployments.cached_transformer import step_mask
 from deployments.engine import EngineSpec
-from deployments.pictures import encode_picture
+from deployments.pictures import encode
 
 _BLOCK_LISTS = ("transformer_blocks", "single_transformer_blocks", "blocks", "layers")
 
@@ -93,7 +93,7 @@ class TimedPipeline:
         output = self.pipeline(
             **self._arguments(job), generator=generator, callback_on_step_end=after_step
         )
-        png = encode_picture(output.images[0], "png", None)
+        png = encode([output.images[0]], "png", None, fps=1)
         finished_s = self.now()
         if self._first_call_s is None:
             raise RuntimeError("the pipeline never called its transformer")

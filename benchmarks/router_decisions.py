@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.router_sheet import Sheet
 from cluster.config import ModelConfig
-from cluster.request import Job
+from cluster.job import Job
 from cluster.routing import Dispatch
 from cluster.scheduler import Scheduler
 from cluster.simulator.fleet import ENDLESS_LINE, Fleet, fleet_of

@@ -19,8 +19,8 @@ from benchmarks.router_trace import POOL
 from cluster.config import ModelConfig
 from cluster.cost import Forecast
 from cluster.errors import DitServeError
+from cluster.job import Job
 from cluster.queue import Waiting
-from cluster.request import Job
 from cluster.routing import Dispatch
 from cluster.simulator.events import Outcome
 from cluster.simulator.table_costs import TableCosts

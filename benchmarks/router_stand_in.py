@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import ray
 from ray import serve
 
+from cluster.job import Job
 from cluster.pool import PoolConfig
-from cluster.request import Job
 from cluster.simulator.table_costs import TableCosts
 from cluster.simulator.tier_rules import RULES, Choice, Outlook
 from cluster.step_masks import expected_steps

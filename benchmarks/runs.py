@@ -17,7 +17,7 @@ from benchmarks.measures import (
     shuffled_rounds,
     spread,
 )
-from cluster.request import Job
+from cluster.job import Job
 
 IDEAL_BAR = 0.90
 """Realised over ideal speed-up of the denoise stage, static masks (issue 2, section 6)."""

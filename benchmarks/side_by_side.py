@@ -16,8 +16,10 @@ from benchmarks.over_http import HttpCall, measure_http
 from benchmarks.report import Measured
 from benchmarks.runs import Run, measure, summarise
 from cluster.config import ClusterConfig, ModelConfig
+from cluster.job import Job
 from cluster.pool import PoolConfig
-from cluster.request import GenerateRequest, Job, settle
+from cluster.request import GenerateRequest
+from cluster.settling import settle
 from deployments.engine import engine_spec
 
 ORDER_SEED = 2026

@@ -11,8 +11,11 @@ import json
 
 from pydantic import Field, field_validator, model_validator
 
+from cluster.picture_metadata import PictureMetadata
 from cluster.pool import Name, PoolConfig, TierName
+from cluster.results import ResultsConfig
 from cluster.sections import Section
+from cluster.tasks import Task, tasks_of
 from cluster.tiers import Tier
 
 PICTURE_MULTIPLE = 16
@@ -31,7 +34,11 @@ class Limits(Section):
 
 
 class ModelConfig(Section):
-    """One served pipeline and its pools."""
+    """One served pipeline and its pools.
+
+    `pipeline` is the pipeline's class, where it cannot be read from the source. `default_strength`
+    is how far a picture is changed that a request begins from; its own default is diffusers'.
+    """
 
     name: Name
     source: str = Field(min_length=1)
@@ -40,6 +47,7 @@ class ModelConfig(Section):
     default_steps: int = Field(28, ge=1)
     default_frames: int | None = Field(None, ge=1)
     default_fps: int = Field(16, ge=1, le=120)
+    default_strength: float = Field(0.6, gt=0, le=1)
     max_sequence_length: int | None = Field(None, ge=1)
     default_slo_factor: float = Field(3.0, gt=1)
     max_queued: int = Field(1000, ge=1)
@@ -48,6 +56,7 @@ class ModelConfig(Section):
     limits: Limits = Field(default_factory=Limits)
     judge: str | None = Field(None, pattern=r"^[\w.]+:\w+$")
     tiers_table: str | None = Field(None, min_length=1)
+    pipeline: str | None = Field(None, pattern=r"^\w+$")
     pools: tuple[PoolConfig, ...]
 
     @field_validator("default_size")
@@ -82,6 +91,15 @@ class ModelConfig(Section):
             )
         return self
 
+    @property
+    def makes_videos(self) -> bool:
+        return self.default_frames is not None
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What the pipeline's class can do; without it, what works from text alone."""
+        return tasks_of(self.pipeline, makes_videos=self.makes_videos)
+
     def pool_named(self, name: str) -> PoolConfig:
         """The pool of that name; raises StopIteration where there is none."""
         return next(pool for pool in self.pools if pool.name == name)
@@ -93,10 +111,20 @@ class ModelConfig(Section):
 
 
 class ClusterConfig(Section):
-    """Everything under `applications[].args`."""
+    """Everything under `applications[].args`.
+
+    `public_url` is the address at which callers reach the gateways, where a proxy stands before
+    them. `database_url` is one of SQLAlchemy's; SQLite serves the gateways of one machine.
+    """
 
     models: tuple[ModelConfig, ...]
+    gateways: int = Field(1, ge=1)
+    public_url: str | None = Field(None, pattern=r"^https?://\S+$")
+    results: ResultsConfig = Field(default_factory=ResultsConfig)
+    database_url: str = Field("sqlite:///var/jobs.db", pattern=r"^[a-z0-9+]+://")
+    picture_metadata: PictureMetadata = "settings"
     max_body_bytes: int = Field(1_000_000, ge=1_000)
+    max_upload_bytes: int = Field(50_000_000, ge=1_000)
     max_attempts: int = Field(3, ge=1)
 
     @model_validator(mode="after")

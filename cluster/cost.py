@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cluster.config import ModelConfig
+from cluster.job import Job
 from cluster.pool import PoolConfig
 from cluster.pool_speed import Measured, PoolSpeed, Speed, is_guided, size_of
-from cluster.request import Job
 from cluster.step_masks import StepRange, expected_steps
 from cluster.step_seconds import CACHED_RATIO_PRIOR
 from cluster.tiers import Tier
@@ -141,19 +141,19 @@ class CostModel:
         steps = self._expected_steps(job, pool, tier)
         part = self._computed_parts.get((pool, tier), 0.5)
         computed = steps.least + part * (steps.most - steps.least)
-        skipped = job.num_inference_steps - computed
+        skipped = job.steps - computed
         p50_s = speed.encode_s + speed.decode_s
         p50_s += computed * speed.step_s + skipped * speed.cached_step_s
-        skipped = job.num_inference_steps - steps.most
+        skipped = job.steps - steps.most
         p95_s = speed.decode_s + steps.most * speed.step_s + skipped * speed.cached_step_s
         p95_s = _UNLIKE_MARGIN * (speed.encode_s + speed.stretch * p95_s)
         return speed.handover_s + job.n * p50_s, speed.handover_s + job.n * p95_s
 
     def _expected_steps(self, job: Job, pool: str, tier: Tier) -> StepRange:
-        key = pool, tier, job.num_inference_steps
+        key = pool, tier, job.steps
         found = self._steps.get(key)
         if found is None:
-            found = expected_steps(self._caches[pool, tier], tier, job.num_inference_steps)
+            found = expected_steps(self._caches[pool, tier], tier, job.steps)
             self._steps[key] = found
         return found
 
@@ -175,7 +175,7 @@ def likeness(job: Job, pool: str, tier: Tier) -> Likeness:
         job.width,
         job.height,
         job.num_frames,
-        job.num_inference_steps,
+        job.steps,
         job.n,
         is_guided(job),
     )

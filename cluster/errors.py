@@ -3,16 +3,21 @@
     DitServeError
       ConfigError              the config file is wrong (exit code 2)
       RequestError             the caller can mend it
-        InvalidRequest    400
-        UnknownModel      404
-        RequestTooLarge   413
+        InvalidRequest      400
+        UnknownModel        404
+        NotFound            404
+        NotReady            409
+        RequestTooLarge     413
+        IdempotencyConflict 409
       Refusal                  the cluster cannot do it now; a later try may succeed
-        QueueFull         429
-        OutOfReach        429  the deadline cannot be kept, even at the floor
-        NoReplica         503
+        QueueFull           429
+        OutOfReach          429  the deadline cannot be kept, even at the floor
+        NoReplica           503
+        JobStoreUnavailable 503
       Failure                  accepted, but not done
-        DeadlinePassed    504
-        EngineFailed      500
+        DeadlinePassed      504
+        EngineFailed        500
+        ResultsUnavailable  503
 
 All of them pickle, so that they cross processes as values.
 """
@@ -87,9 +92,30 @@ class UnknownModel(RequestError):
     code = "model_not_found"
 
 
+class NotFound(RequestError):
+    """No such result or job, or not any more."""
+
+    http_status = 404
+    code = "not_found"
+
+
+class NotReady(RequestError):
+    """The job has no result yet, or will have none."""
+
+    http_status = 409
+    code = "not_ready"
+
+
 class RequestTooLarge(RequestError):
     http_status = 413
     code = "request_too_large"
+
+
+class IdempotencyConflict(RequestError):
+    """The idempotency key came before, with another request."""
+
+    http_status = 409
+    code = "idempotency_key_reused"
 
 
 class Refusal(DitServeError):
@@ -115,6 +141,14 @@ class NoReplica(Refusal):
     code = "no_replica"
 
 
+class JobStoreUnavailable(Refusal):
+    """The database of jobs does not answer, or not as it should."""
+
+    http_status = 503
+    error_type = "server_error"
+    code = "job_store_unavailable"
+
+
 class Failure(DitServeError):
     """The request was accepted and could not be finished."""
 
@@ -127,3 +161,10 @@ class DeadlinePassed(Failure):
 
 class EngineFailed(Failure):
     code = "engine_failed"
+
+
+class ResultsUnavailable(Failure):
+    """The place where results are kept cannot be read or written, for the reason it gave."""
+
+    http_status = 503
+    code = "results_unavailable"

@@ -90,7 +90,11 @@ class TierConfig(CacheConfig):
 
 
 class PoolConfig(Section):
-    """Replicas of one model in one shape, and the tiers that they serve."""
+    """Replicas of one model in one shape, and the tiers that they serve.
+
+    `max_batch` bounds the pictures of one job that are made together. It is in the hash of what
+    can change a picture: a batch rounds otherwise than a single picture, in the last bits.
+    """
 
     name: Name
     tiers: dict[TierName, TierConfig] = Field(
@@ -110,6 +114,7 @@ class PoolConfig(Section):
     compile: bool = False
     offload: Literal["none", "text_encoder", "model", "sequential"] = "none"
     vae_tiling: bool = False
+    max_batch: int = Field(4, ge=1)
     watchdog: Watchdog = Field(default_factory=Watchdog)
     autoscaling: Autoscaling = Field(default_factory=Autoscaling)
     audit_fraction: float = Field(0.0, ge=0, le=1)

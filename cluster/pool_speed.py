@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cluster.request import Job
+from cluster.job import Job
 from cluster.step_seconds import CACHED_RATIO_PRIOR, StepSeconds
 from cluster.typical_seconds import TypicalSeconds
 

@@ -7,9 +7,9 @@ from operator import attrgetter
 
 from cluster.config import ModelConfig
 from cluster.cost import Costs
+from cluster.job import Job
 from cluster.pool_line import PoolLine
 from cluster.queue import Offer, Waiting
-from cluster.request import Job
 from cluster.tiers import Tier, acceptable_tiers
 
 

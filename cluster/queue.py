@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cluster.request import Job
+from cluster.job import Job
 from cluster.tiers import Tier
 
 PRIORITY_SHIFT = 0.05

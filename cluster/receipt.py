@@ -45,9 +45,21 @@ class Receipt(BaseModel):
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A file in the result store: its key and its length in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
 class GenerateResult:
-    """The pictures, each a whole file in `output_format`, and the receipt."""
+    """The pictures, each a whole file in `output_format`, and the receipt.
+
+    Those of a job with `store_as` are in the result store, as `stored` says, and not in `images`.
+    """
 
     images: tuple[bytes, ...]
     receipt: Receipt
     output_format: str
+    stored: tuple[Stored, ...] = ()

@@ -7,7 +7,6 @@ is earliest deadline first among the jobs that can still make it; the others com
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from cluster.admission import can_promise, out_of_reach
 from cluster.autoscaling import PoolDemand
@@ -16,12 +15,13 @@ from cluster.cost import Costs, Forecast
 from cluster.demand import Demand
 from cluster.errors import DitServeError, QueueFull
 from cluster.fairness import Callers, Standing
+from cluster.job import Job
 from cluster.late import LateLine
 from cluster.pool_line import PoolLine
+from cluster.pool_load import ModelLoad, PoolLoad
 from cluster.pressure import Pressure
 from cluster.pricing import Pricing
 from cluster.queue import Waiting
-from cluster.request import Job
 from cluster.routing import Dispatch, Option, choose
 from cluster.tiers import Tier
 
@@ -31,15 +31,6 @@ has."""
 
 NEWCOMERS_ROOM = 0.1
 """Part of the line and of the promises that a caller over its share leaves to the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLoad:
-    """Replicas that have nothing to do and that work; seconds that they need for all there is."""
-
-    idle: int
-    busy: int
-    backlog_s: float
 
 
 class Scheduler:
@@ -133,6 +124,11 @@ class Scheduler:
     def idle_replica(self, pool: str) -> str | None:
         """The replica of a pool that has nothing to do and would be the last to get a job."""
         return self._lines[pool].replicas.last_free
+
+    def load(self, now_s: float) -> ModelLoad:
+        """How busy the model is."""
+        pools = {pool.name: self.pool_load(pool.name, now_s) for pool in self._model.pools}
+        return ModelLoad(len(self), pools)
 
     def pool_load(self, pool: str, now_s: float) -> PoolLoad:
         """What a pool does and has to do."""

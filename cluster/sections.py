@@ -18,8 +18,12 @@ _WORDS = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
     "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
     "float_type": "must be a number",
+    "float_parsing": "must be a number",
     "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
     "string_type": "must be text",
     "bytes_type": "must be the bytes of a file",
 }

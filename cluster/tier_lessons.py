@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 
 from cluster.cost import CostModel, Measured
+from cluster.job import Job
 from cluster.measured_tiers import MeasuredTier
-from cluster.request import Job
 from cluster.typical_seconds import OUTLIER_SPREADS, P95_SPREADS, SPREAD_PRIOR
 
 _WIDEST = OUTLIER_SPREADS * SPREAD_PRIOR

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster.job import Job
 from cluster.measured_tiers import MeasuredTier
 from cluster.pool import PoolConfig
 from cluster.pool_speed import is_guided
-from cluster.request import Job
 from cluster.tiers import Tier
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cluster.job import Job
 from cluster.pool import Watchdog
-from cluster.request import Job
 
 Likeness = tuple[int, int, int | None]
 """Width, height and number of frames."""

@@ -15,6 +15,7 @@ from cluster.load import validate_args
 from deployments.engine import engine_spec
 from deployments.gateway import Gateway
 from deployments.options import gateway_options, pool_group, pool_options, router_options
+from deployments.pipeline_class import with_pipelines
 from deployments.replica import DiTReplica
 from deployments.router import Router
 from deployments.tiers_file import read_tiers_table
@@ -27,16 +28,19 @@ def build_app(args: dict[str, Any]) -> Application:
         ConfigError: the args or a variable are wrong, or a `tiers_table` cannot be read; one line
             per fault.
     """
-    config = validate_args(args, "args", os.environ)
+    config = with_pipelines(validate_args(args, "args", os.environ))
+    results = config.results.anchored_at(os.getcwd())
+    config = config.model_copy(update={"results": results})
     routers = {}
     for model in config.models:
         pools = {
             pool.name: serve.deployment(**pool_options(model, pool))(DiTReplica).bind(
-                engine_spec(model, pool), pool_group(pool)
+                engine_spec(model, pool, config.results, config.picture_metadata),
+                pool_group(pool),
             )
             for pool in model.pools
         }
         routers[model.name] = serve.deployment(**router_options(model))(Router).bind(
             model, config.max_attempts, pools, read_tiers_table(model, "args")
         )
-    return serve.deployment(**gateway_options())(Gateway).bind(config, routers)
+    return serve.deployment(**gateway_options(config.gateways))(Gateway).bind(config, routers)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import ray
 
 from cluster.config import ModelConfig
-from cluster.request import Job
+from cluster.job import Job
 from cluster.routing import Dispatch
 from cluster.tiers import Tier
 from deployments.metrics import RouterMetrics

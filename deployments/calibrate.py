@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, Protocol, cast
 
 from cluster.acceleration import CacheConfig
+from cluster.job import Job
 from cluster.measured_tiers import MeasuredTier, Platform, TiersTable, measured_pool
-from cluster.request import Job
 from cluster.tier_samples import Sample, Timing, summary
 from cluster.tiers import MASKED_STEPS_MIN, Tier
 from deployments.calibration_journal import Journal

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from cluster.acceleration import CacheConfig
 from cluster.config import ClusterConfig, ModelConfig
 from cluster.errors import ConfigError
+from cluster.job import Job
 from cluster.pool import PoolConfig
-from cluster.request import Job, parse_request, settle
+from cluster.request import parse_request
+from cluster.settling import settle
 from cluster.tiers import Tier
 
 PROMPTS = (

@@ -11,11 +11,10 @@ from typing import Annotated
 import typer
 
 from cluster.load import load_config, read_document
-from cluster.request import parse_request
 from cluster.simulator.policies import SPELLING as POLICIES
 from cluster.simulator.trace_names import SPELLING as TRACES
-from cluster.tiers import Tier
 from deployments.cli_calibrate import calibrate
+from deployments.cli_generate import EXAMPLES, generate
 from deployments.terminal import ConfigFile, faults_told, out
 
 app = typer.Typer(
@@ -97,67 +96,7 @@ def plan(
         raise typer.Exit(1)
 
 
-@app.command()
-def generate(
-    prompt: Annotated[str, typer.Option(help="What the picture shows.")],
-    folder: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path("out"),
-    config: Annotated[Path, typer.Option(help="A Serve config file.")] = Path("configs/demo.yaml"),
-    model: Annotated[
-        str | None, typer.Option(help="A model of the config; the first if none.")
-    ] = None,
-    tier: Annotated[
-        Tier | None, typer.Option(help="One tier; the model's default if none.")
-    ] = None,
-    all_tiers: Annotated[
-        bool, typer.Option("--all-tiers", help="Every tier of the pool, side by side.")
-    ] = False,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "auto",
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same picture.")] = 0,
-    rounds: Annotated[int, typer.Option(min=1, help="Times are medians over these.")] = 3,
-) -> None:
-    """Makes pictures in this process, without a cluster.
-
-    --all-tiers compares the tiers: it also writes a contact sheet and a table.
-    """
-    from deployments.library_logs import hide_loading_bars, quiet_libraries
-
-    quiet_libraries()
-    with faults_told():
-        from deployments.generate import choose_pool, compare_tiers, load_engine
-        from deployments.progress import picture_progress
-        from deployments.tier_table import tier_table
-
-        hide_loading_bars()
-        settings = load_config(config, os.environ)
-        served, pool = choose_pool(settings, model, tier)
-        request = parse_request(
-            {
-                "prompt": prompt,
-                "model": served.name,
-                "size": size,
-                "num_inference_steps": steps,
-                "seed": seed,
-            }
-        )
-        with out.status("Loading the model"):
-            engine = load_engine(served, pool)
-        tiers = list(pool.tiers) if all_tiers else [tier or served.default_tier]
-        with picture_progress(out, len(tiers) * rounds) as progress:
-            rows = compare_tiers(engine, settings, request, tiers, rounds, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    for row in rows:
-        (folder / f"{row.tier}.png").write_bytes(row.file)
-    out.print(tier_table(rows))
-    if all_tiers:
-        from deployments.contact_sheet import contact_sheet
-
-        sheet = folder / "sheet.png"
-        labels = [f"{row.tier}  {row.seconds:.2f} s" for row in rows]
-        contact_sheet([row.picture for row in rows], labels).save(sheet)
-    out.print(f"Written to {folder}/", highlight=False)
-
-
+app.command(epilog=EXAMPLES)(generate)
 app.command()(calibrate)
 
 

@@ -1,8 +1,9 @@
-"""The card or processor below an engine: its name, and the most memory that was taken."""
+"""The card or processor below an engine: its name, its clock, and the memory that was taken."""
 
 from __future__ import annotations
 
 import platform
+import time
 from pathlib import Path
 
 import torch
@@ -18,6 +19,13 @@ def device_name(device: str) -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def now_s(device: str) -> float:
+    """Seconds of a clock, with the device's work up to here done."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def forget_peak_memory(device: str) -> None:

@@ -6,15 +6,18 @@ Imports neither torch nor Ray.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from cluster.acceleration import CacheConfig, ParallelismConfig, QuantizeConfig
 from cluster.config import ModelConfig, config_hash, parse_size
 from cluster.errors import ConfigError
+from cluster.job import Job
+from cluster.picture_metadata import PictureMetadata
 from cluster.pool import PoolConfig, Watchdog
-from cluster.request import Job
+from cluster.receipt import Stored
+from cluster.results import ResultsConfig
 from cluster.tiers import Tier
 from placement.parallel import ParallelDims
 
@@ -23,6 +26,10 @@ StepBoundary = Callable[[int, int], bool]
 
 False stops the work at the next boundary between two steps.
 """
+
+
+Preview = Callable[[bytes], None]
+"""Called with the whole file of each preview of a job that wants some; rank 0 only."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,9 @@ class EngineSpec:
     warm_up_frames: int | None
     watchdog: Watchdog
     config_hash: str
+    results: ResultsConfig = field(default_factory=ResultsConfig)
+    picture_metadata: PictureMetadata = "settings"
+    max_batch: int = 4
     kind: str = "diffusers"
 
 
@@ -71,6 +81,7 @@ class EngineSpec:
 class EngineResult:
     """Encoded pictures (or clips) and what making them took. Steps are summed over the pictures.
 
+    A job that says `store_as` has its files in the result store, as `stored` says, and no `images`.
     `residual_diffs` has one mapping per picture: step to the relative L1 difference that DBCache
     measured there.
     """
@@ -83,6 +94,7 @@ class EngineResult:
     denoise_s: float
     decode_s: float
     notes: tuple[str, ...] = ()
+    stored: tuple[Stored, ...] = ()
 
     @property
     def engine_s(self) -> float:
@@ -92,6 +104,10 @@ class EngineResult:
 
 class Stopped(Exception):
     """The step boundary said to stop; the engine is ready for the next job."""
+
+
+def no_preview(file: bytes) -> None:
+    """For a job that wants no previews."""
 
 
 class Engine(Protocol):
@@ -104,13 +120,16 @@ class Engine(Protocol):
     def warm_up(self) -> None:
         """Runs a small job, so that the first caller does not pay for lazy initialisation."""
 
-    def generate(self, job: Job, tier: Tier, boundary: StepBoundary) -> EngineResult:
+    def generate(
+        self, job: Job, tier: Tier, boundary: StepBoundary, preview: Preview = no_preview
+    ) -> EngineResult:
         """Does a job in a tier.
 
         Raises:
             InvalidRequest: the pipeline does not take a field that the job gives.
             Stopped: `boundary` returned False.
             EngineFailed: the pipeline failed.
+            ResultsUnavailable: the result store did not take the files.
         """
         ...
 
@@ -142,8 +161,13 @@ def build_engine(spec: EngineSpec, world: World | None = None, store: Any = None
     return cast(Engine, getattr(import_module(module), name)(spec, world, store))
 
 
-def engine_spec(model: ModelConfig, pool: PoolConfig) -> EngineSpec:
-    """The recipe of a pool's engine."""
+def engine_spec(
+    model: ModelConfig,
+    pool: PoolConfig,
+    results: ResultsConfig | None = None,
+    picture_metadata: PictureMetadata = "settings",
+) -> EngineSpec:
+    """The recipe of a pool's engine; without `results` the store of the defaults."""
     return EngineSpec(
         model=model.name,
         pool=pool.name,
@@ -165,4 +189,7 @@ def engine_spec(model: ModelConfig, pool: PoolConfig) -> EngineSpec:
         warm_up_frames=model.default_frames,
         watchdog=pool.watchdog,
         config_hash=config_hash(model, pool),
+        results=results or ResultsConfig(),
+        picture_metadata=picture_metadata,
+        max_batch=pool.max_batch,
     )

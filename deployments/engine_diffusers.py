@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from cluster.acceleration import CacheConfig
-from cluster.errors import EngineFailed, InvalidRequest
-from cluster.request import SEED_MAX, Job
+from cluster.batching import batches
+from cluster.job import Job
+from cluster.picture_metadata import picture_metadata
+from cluster.receipt import Stored
 from cluster.tiers import Tier
 from deployments.acceleration import accelerate
 from deployments.cached_transformer import CachedTransformer, shares_of_steps, step_mask
 from deployments.collectives import join
 from deployments.device import device_name
-from deployments.engine import EngineResult, EngineSpec, StepBoundary, Stopped, World
+from deployments.engine import (
+    EngineResult,
+    EngineSpec,
+    Preview,
+    StepBoundary,
+    World,
+    no_preview,
+)
 from deployments.pictures import as_pictures, encode
-from deployments.pipeline_calls import PipelineCalls, pixels
+from deployments.pipeline_calls import PipelineCalls
 from deployments.pipeline_loading import load_pipeline, place, transformers_of
-
-Pixels = npt.NDArray[np.floating]
-
-_DOES_NOT_DIVIDE = "must be divisible by mesh size"
-"""What cache-dit asserts of a sequence that it is to share out among ranks."""
-
-_MASK_IN_RING = "attn_mask"
-"""What cache-dit names when a mask comes to ring attention, which takes none."""
+from deployments.pipeline_runs import STAGES, Call, PipelineRuns, Pixels, takes_several
+from deployments.previews import Watcher, previews_of
+from deployments.results import ResultStore
 
 
 class DiffusersEngine:
@@ -49,19 +50,17 @@ class DiffusersEngine:
             torch.set_num_threads(spec.threads)
         self._group = join(world, store, spec.device)
         self._pipeline = load_pipeline(spec)
-        self._calls = PipelineCalls(self._pipeline, spec.source, spec.max_sequence_length)
+        self._calls = PipelineCalls(self._pipeline, spec)
         transformers = transformers_of(self._pipeline, spec.source)
         if spec.offload == "none":
             place(self._pipeline, spec)
         accelerate(self._pipeline, transformers, spec)
         self._only_to_encode = [] if spec.offload == "none" else place(self._pipeline, spec)
         self._cached = [CachedTransformer(transformer) for transformer in transformers]
-        self._decodes = self._group.rank == 0 or "vae" in spec.parallelism.extra_parallel_modules
-        self._without_gradients = _mode(spec)
-        self._call_count = 0
-        self._first_call_s: float | None = None
-        for transformer in transformers:
-            transformer.register_forward_pre_hook(self._note_call)
+        self._runs = PipelineRuns(spec, self._group, transformers, self._after_encoding)
+        self._previews = previews_of(self._pipeline, spec)
+        self._results = ResultStore(spec.results)
+        _decode_one_by_one(self._pipeline)
 
     def warm_up(self) -> None:
         width, height = self._spec.warm_up_size
@@ -78,19 +77,33 @@ class DiffusersEngine:
             num_inference_steps=2,
             seed=0,
             num_frames=self._spec.warm_up_frames,
-            images=_blank_picture(width, height) if self._calls.edits_pictures else (),
+            **self._calls.blank_input(width, height),
         )
-        self.render(job, tier, lambda done, total: True)
+        watcher = self._previews.rehearsal(job) if self._previews else None
+        self._render(job, tier, lambda done, total: True, watcher)
 
-    def generate(self, job: Job, tier: Tier, boundary: StepBoundary) -> EngineResult:
-        values, result = self.render(job, tier, boundary)
+    def generate(
+        self, job: Job, tier: Tier, boundary: StepBoundary, preview: Preview = no_preview
+    ) -> EngineResult:
+        values, result = self.render(job, tier, boundary, preview)
         started = time.perf_counter()
-        images = tuple(
-            encode(as_pictures(each), job.output_format, job.output_compression, job.fps)
-            for each in values
+        files = tuple(
+            encode(
+                as_pictures(each),
+                job.output_format,
+                job.output_compression,
+                job.fps,
+                picture_metadata(job, tier, index, self._spec.picture_metadata),
+            )
+            for index, each in enumerate(values)
         )
-        encoding_s = time.perf_counter() - started
-        return replace(result, images=images, decode_s=result.decode_s + encoding_s)
+        stored = () if job.store_as is None else self._store(files, job)
+        return replace(
+            result,
+            images=files if job.store_as is None else (),
+            stored=stored,
+            decode_s=result.decode_s + time.perf_counter() - started,
+        )
 
     def device_name(self) -> str:
         return device_name(self._spec.device)
@@ -100,35 +113,61 @@ class DiffusersEngine:
         self._spec = replace(self._spec, tiers=tiers)
 
     def render(
-        self, job: Job, tier: Tier, boundary: StepBoundary
+        self, job: Job, tier: Tier, boundary: StepBoundary, preview: Preview = no_preview
     ) -> tuple[list[Pixels], EngineResult]:
         """The values of the pictures, 0 to 1, [frames x] height x width x 3, and the statistics.
 
         Only rank 0 has values. Raises as `generate` does.
         """
+        shows = self._previews is not None and job.partial_images > 0
+        watcher = self._previews.of(job, preview) if self._previews and shows else None
+        return self._render(job, tier, boundary, watcher)
+
+    def _render(
+        self, job: Job, tier: Tier, boundary: StepBoundary, watcher: Watcher | None
+    ) -> tuple[list[Pixels], EngineResult]:
+        """The pictures of a job, batch by batch; `watcher` sees those of the first."""
+        pipeline = self._calls.pipeline_for(job.task)
         arguments = self._calls.arguments(job)
+        cache = self._spec.tiers[tier]
+        divided = batches(
+            job.n,
+            cache,
+            tier,
+            job.steps,
+            self._spec.max_batch,
+            takes_several=takes_several(pipeline),
+        )
         values: list[Pixels] = []
         diffs: list[Mapping[int, float]] = []
         computed = cached = 0
-        seconds = {"encode": 0.0, "denoise": 0.0, "decode": 0.0}
-        notes: tuple[str, ...] = ()
-        for index in range(job.n):
+        seconds = dict.fromkeys(STAGES, 0.0)
+        notes: tuple[str | None, ...] = ()
+        first = 0
+        for size in divided.sizes:
             shares, separate_cfg, note = self._reset(job, tier)
-            notes = (note,) if note else ()
-            found, times = self._one_picture(
-                job, index, arguments, boundary, separate_cfg=separate_cfg
+            notes = (note, divided.note)
+            call = Call(
+                job=job,
+                arguments=arguments,
+                first=first,
+                pictures=size,
+                per_step=2 if separate_cfg else 1,
+                boundary=boundary,
+                watcher=watcher if first == 0 else None,
             )
-            if found is not None:
-                values.append(found)
+            made = self._runs.run(pipeline, call)
+            values += made.values
             counts = [
                 each.statistics(steps)
                 for each, steps in zip(self._cached, shares, strict=True)
                 if steps
             ]
-            computed += sum(count.steps_computed for count in counts)
-            cached += sum(count.steps_cached for count in counts)
-            diffs.append(_joined([count.residual_diffs for count in counts], shares))
-            seconds = {stage: seconds[stage] + times[stage] for stage in seconds}
+            computed += size * sum(count.steps_computed for count in counts)
+            cached += size * sum(count.steps_cached for count in counts)
+            diffs += [_joined([count.residual_diffs for count in counts], shares)] * size
+            seconds = {stage: seconds[stage] + made.seconds[stage] for stage in STAGES}
+            first += size
         return values, EngineResult(
             images=(),
             steps_computed=computed,
@@ -137,11 +176,11 @@ class DiffusersEngine:
             encode_s=seconds["encode"],
             denoise_s=seconds["denoise"],
             decode_s=seconds["decode"],
-            notes=notes,
+            notes=tuple(note for note in notes if note),
         )
 
     def _reset(self, job: Job, tier: Tier) -> tuple[tuple[int, ...], bool, str | None]:
-        """Prepares the caches for one picture.
+        """Prepares the caches for one batch.
 
         Returns the steps that each transformer will do, whether each makes two calls, and a note
         where something is done otherwise than the tier's name suggests.
@@ -149,8 +188,8 @@ class DiffusersEngine:
         cache = self._spec.tiers[tier]
         by_default = self._cached[0].separate_cfg_by_default
         separate_cfg = self._calls.runs_cfg_apart(job, cache, by_default=by_default)
-        mask, note = step_mask(cache, tier, job.num_inference_steps)
-        shares = shares_of_steps(self._pipeline, job.num_inference_steps, len(self._cached))
+        mask, note = step_mask(cache, tier, job.steps)
+        shares = shares_of_steps(self._pipeline, job.steps, len(self._cached))
         begin = 0
         for cached, steps in zip(self._cached, shares, strict=True):
             if steps:
@@ -159,106 +198,25 @@ class DiffusersEngine:
             begin += steps
         return shares, separate_cfg, note
 
-    def _one_picture(
-        self,
-        job: Job,
-        index: int,
-        arguments: Mapping[str, Any],
-        boundary: StepBoundary,
-        *,
-        separate_cfg: bool,
-    ) -> tuple[Pixels | None, dict[str, float]]:
-        total = job.n * job.num_inference_steps
-        last_step_s = 0.0
+    def _store(self, files: tuple[bytes, ...], job: Job) -> tuple[Stored, ...]:
+        """Puts the files into the result store; a clip has the job's key, pictures count on it."""
+        stored = []
+        for index, file in enumerate(files):
+            key = f"{job.store_as}_{index}" if job.num_frames is None else str(job.store_as)
+            self._results.put(key, file)
+            stored.append(Stored(key, len(file)))
+        return tuple(stored)
 
-        def after_step(
-            pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]
-        ) -> dict[str, Any]:
-            """The step boundary: the one place where ranks agree to go on or to stop."""
-            nonlocal last_step_s
-            if step + 1 == job.num_inference_steps:
-                last_step_s = self._now()
-            if not self._group.agree(boundary(index * job.num_inference_steps + step + 1, total)):
-                raise Stopped
-            return tensors
-
-        seed = (job.seed + index) % (SEED_MAX + 1)
-        generator = torch.Generator(self._spec.generator_device).manual_seed(seed)
-        self._call_count, self._first_call_s = 0, None
-        started = self._now()
-        try:
-            with self._without_gradients():
-                output = self._pipeline(
-                    **arguments,
-                    generator=generator,
-                    callback_on_step_end=after_step,
-                    output_type="np" if self._decodes else "latent",
-                )
-        except Stopped:
-            raise
-        except Exception as error:
-            raise self._failure(job, error) from error
-        finished = self._now()
-        expected = job.num_inference_steps * (2 if separate_cfg else 1)
-        if self._call_count != expected or self._first_call_s is None:
-            raise EngineFailed(
-                f"{type(self._pipeline).__name__} called its transformer {self._call_count} times "
-                f"in {job.num_inference_steps} steps, not {expected}: "
-                "the step mask would not fit"
-            )
-        times = {
-            "encode": self._first_call_s - started,
-            "denoise": last_step_s - self._first_call_s,
-            "decode": finished - last_step_s,
-        }
-        return pixels(output) if self._group.rank == 0 else None, times
-
-    def _failure(self, job: Job, error: Exception) -> Exception:
-        """What a pipeline's exception means to the caller."""
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        if isinstance(error, AssertionError) and _DOES_NOT_DIVIDE in reason:
-            dims = self._spec.dims
-            return InvalidRequest(
-                f"size: {job.width}x{job.height} with this prompt makes a sequence that does not "
-                f"divide by the {dims.ulysses_size * dims.ring_size} ranks of {dims.label}; "
-                "another size may, and ulysses_anything takes any",
-                param="size",
-            )
-        if (
-            isinstance(error, ValueError)
-            and _MASK_IN_RING in reason
-            and self._spec.dims.ring_size > 1
-        ):
-            return InvalidRequest(
-                "negative_prompt: guidance with prompts of unlike length needs a mask here, which "
-                f"ring attention ({self._spec.dims.label}) does not take",
-                param="negative_prompt",
-            )
-        return EngineFailed(f"{type(self._pipeline).__name__} failed on this request: {reason}")
-
-    def _note_call(self, module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
-        if self._first_call_s is None:
-            for hook in self._only_to_encode:
-                hook.offload()
-            self._first_call_s = self._now()
-        self._call_count += 1
-
-    def _now(self) -> float:
-        """Seconds, with the device's work up to here done."""
-        if self._spec.device == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
+    def _after_encoding(self) -> None:
+        """The text encoders leave the device, where they are there for nothing else."""
+        for hook in self._only_to_encode:
+            hook.offload()
 
 
-def _mode(spec: EngineSpec) -> Callable[[], AbstractContextManager[Any]]:
-    """`inference_mode`, the faster one, but where modules replace or unwrap their own weights.
-
-    Those are accelerate's hooks that move layer by layer, and torchao's weights in shards.
-    """
-    sharded_and_quantized = spec.dims.tp_size > 1 and spec.quantize_config is not None
-    if spec.offload == "sequential" or sharded_and_quantized:
-        return torch.no_grad
-    return torch.inference_mode
+def _decode_one_by_one(pipeline: Any) -> None:
+    """A batch is decoded picture by picture: with the memory, and to the bits, of a single one."""
+    if hasattr(pipeline.vae, "use_slicing"):
+        pipeline.vae.enable_slicing()
 
 
 def _joined(diffs: list[Mapping[int, float]], shares: tuple[int, ...]) -> Mapping[int, float]:
@@ -269,8 +227,3 @@ def _joined(diffs: list[Mapping[int, float]], shares: tuple[int, ...]) -> Mappin
         joined |= {begin + step: diff for step, diff in each.items()}
         begin += steps
     return joined
-
-
-def _blank_picture(width: int, height: int) -> tuple[bytes, ...]:
-    gray = np.full((height, width, 3), 0.5)
-    return (encode(as_pictures(gray), "png", None, fps=1),)

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from PIL import Image, ImageSequence
 from skimage.metrics import peak_signal_noise_ratio
 
+from deployments.clips import decode_clip, is_clip
+
 Pixels = npt.NDArray[np.uint8]
 """[height, width, 3] of a picture, [frames, height, width, 3] of a file."""
 
@@ -40,6 +42,8 @@ def files_psnr_db(files: Sequence[bytes], references: Sequence[bytes]) -> float:
 
 
 def frames_of(file: bytes) -> Pixels:
-    """The frames of a clip; a picture is one."""
+    """The frames of a clip, in MP4 or as an animation; a picture is one."""
+    if is_clip(file):
+        return decode_clip(file)
     pictures = ImageSequence.Iterator(Image.open(io.BytesIO(file)))
     return np.stack([np.asarray(frame.convert("RGB")) for frame in pictures])

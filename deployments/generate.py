@@ -1,43 +1,21 @@
-"""Pictures of a prompt in one tier or all of them, from an engine in this process."""
+"""A prompt in one tier or all of them, from an engine in this process."""
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from PIL import Image
-
 from cluster.config import ClusterConfig, ModelConfig
 from cluster.errors import ConfigError
+from cluster.job import Job
 from cluster.pool import PoolConfig
-from cluster.request import GenerateRequest, Job, settle
+from cluster.request import GenerateRequest
+from cluster.settling import settle
 from cluster.tiers import Tier
 from deployments.engine import Engine, EngineResult, build_engine, engine_spec
-from deployments.fidelity import psnr_db
-
-Judge = Callable[[str, Image.Image], tuple[int, int] | None]
-"""Facts right and facts asked of a prompt and its picture; None where it cannot tell."""
-
-
-@dataclass(frozen=True)
-class TierRow:
-    """What a tier gave, what it cost, and how it compares with `none` of the same seed.
-
-    `seconds` is the median over the rounds, of encode, denoise and decode together.
-    """
-
-    tier: Tier
-    picture: Image.Image
-    file: bytes
-    result: EngineResult
-    seconds: float
-    speed_up: float | None
-    psnr_db: float | None
-    adherence: tuple[int, int] | None
+from deployments.tier_rows import Judge, Made, TierRow, tier_rows
 
 
 def choose_pool(
@@ -82,31 +60,16 @@ def compare_tiers(
 ) -> list[TierRow]:
     """One row per tier; every round does every tier once, so that all meet the same noise.
 
-    `progress(tier)` is called before each picture and gives what is called after each of its steps.
+    Seconds are medians over the rounds, of encode, denoise and decode together. `progress(tier)` is
+    called before each picture and gives what is called after each of its steps.
     """
     results: dict[Tier, list[EngineResult]] = {tier: [] for tier in tiers}
     model, job = settle(request, config, "generate", 0)
     for _ in range(rounds):
         for tier in tiers:
             results[tier].append(_once(engine, job, tier, progress(tier)))
-    seconds = {
-        tier: statistics.median(result.engine_s for result in results[tier]) for tier in tiers
-    }
-    pictures = {tier: Image.open(io.BytesIO(results[tier][0].images[0])) for tier in tiers}
-    judge = load_judge(model.judge)
-    return [
-        TierRow(
-            tier=tier,
-            picture=pictures[tier],
-            file=results[tier][0].images[0],
-            result=results[tier][0],
-            seconds=seconds[tier],
-            speed_up=seconds[Tier.NONE] / seconds[tier] if Tier.NONE in seconds else None,
-            psnr_db=psnr_db(pictures[tier], pictures[Tier.NONE]) if Tier.NONE in seconds else None,
-            adherence=judge(job.prompt, pictures[tier]) if judge else None,
-        )
-        for tier in tiers
-    ]
+    made = {tier: _made(job, results[tier]) for tier in tiers}
+    return tier_rows(made, job.prompt, load_judge(model.judge))
 
 
 def load_judge(name: str | None) -> Judge | None:
@@ -122,6 +85,17 @@ def load_judge(name: str | None) -> Judge | None:
         return cast(Judge, getattr(import_module(module), function))
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"judge: {name} cannot be imported: {error}") from error
+
+
+def _made(job: Job, results: Sequence[EngineResult]) -> Made:
+    first = results[0]
+    return Made(
+        file=first.images[0],
+        suffix=job.output_format,
+        steps_computed=first.steps_computed,
+        steps=first.steps_computed + first.steps_cached,
+        seconds=statistics.median(result.engine_s for result in results),
+    )
 
 
 def _once(

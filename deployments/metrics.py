@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.metrics_core import Metric
 
 from cluster.config import ModelConfig
+from cluster.pool_load import PoolLoad
 from cluster.receipt import Receipt
-from cluster.scheduler import PoolLoad
 from deployments.engine import EngineResult
 
 REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200, 1800, 3600)

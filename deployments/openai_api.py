@@ -6,14 +6,15 @@ import base64
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from cluster.config import ClusterConfig
 from cluster.errors import DitServeError, InvalidRequest
 from cluster.measured_tiers import PoolMeasurements
+from cluster.pool_load import ModelLoad
 from cluster.receipt import GenerateResult
-from cluster.request import GenerateRequest
 from cluster.tiers import Tier
 
 
@@ -37,11 +38,15 @@ def decode_body(body: bytes, content_type: str) -> Mapping[str, Any]:
     return value
 
 
-def images_response(result: GenerateResult) -> dict[str, Any]:
-    """The body that answers `POST /v1/images/generations`."""
+def images_response(result: GenerateResult, url_of: Callable[[str], str]) -> dict[str, Any]:
+    """The body that answers `POST /v1/images/generations` and `/edits`.
+
+    `url_of(key)` is where a stored picture can be fetched.
+    """
+    shown = [{"b64_json": base64.b64encode(image).decode("ascii")} for image in result.images]
     return {
         "created": int(time.time()),
-        "data": [{"b64_json": base64.b64encode(image).decode("ascii")} for image in result.images],
+        "data": shown + [{"url": url_of(stored.key)} for stored in result.stored],
         "output_format": result.output_format,
         "size": f"{result.receipt.width}x{result.receipt.height}",
         "receipt": result.receipt.model_dump(mode="json"),
@@ -58,8 +63,11 @@ def models_response(config: ClusterConfig) -> dict[str, Any]:
                 "object": "model",
                 "created": 0,
                 "owned_by": "dit-serve",
+                "tasks": list(model.tasks),
                 "tiers": list(model.tiers),
                 "default_tier": model.default_tier,
+                "default_size": model.default_size,
+                "limits": model.limits.model_dump(),
             }
             for model in config.models
         ],
@@ -93,15 +101,34 @@ def tiers_response(
     }
 
 
+def status_response(loads: Mapping[str, ModelLoad]) -> dict[str, Any]:
+    """The body of `GET /v1/status`, of the models whose routers answered."""
+    return {
+        "models": [
+            {
+                "model": name,
+                "queued": load.queued,
+                "pools": [{"pool": pool, **asdict(each)} for pool, each in load.pools.items()],
+            }
+            for name, load in loads.items()
+        ]
+    }
+
+
 def error_response(error: DitServeError) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers for an error."""
     headers = (
         {} if error.retry_after_s is None else {"Retry-After": str(math.ceil(error.retry_after_s))}
     )
+    return error.http_status, error_body(error), headers
+
+
+def error_body(error: DitServeError) -> dict[str, Any]:
+    """The envelope of an error."""
     body = envelope(error.message, error.error_type, error.param, error.code)
     if error.earliest_feasible_s is not None:
         body["error"]["earliest_feasible_s"] = error.earliest_feasible_s
-    return error.http_status, body, headers
+    return body
 
 
 def envelope(
@@ -109,13 +136,6 @@ def envelope(
 ) -> dict[str, Any]:
     """OpenAI's error envelope."""
     return {"error": {"message": message, "type": error_type, "param": param, "code": code}}
-
-
-def generation_operation() -> dict[str, Any]:
-    """What the OpenAPI document says of the body of `POST /v1/images/generations`."""
-    schema = GenerateRequest.model_json_schema()
-    del schema["properties"]["images"]
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 _NO_ANSWER = PoolMeasurements(refused="the model's router did not answer")

@@ -32,10 +32,10 @@ def pool_group(pool: PoolConfig) -> GroupPlan:
     return plan_group(pool.num_ranks, pool.cpus_per_rank, pool.gpus, pool.ranks_per_node)
 
 
-def gateway_options() -> dict[str, Any]:
+def gateway_options(replicas: int) -> dict[str, Any]:
     return {
         "name": GATEWAY,
-        "num_replicas": 1,
+        "num_replicas": replicas,
         "max_ongoing_requests": 100_000,
         "ray_actor_options": {"num_cpus": _CONTROL_CPUS},
         "graceful_shutdown_wait_loop_s": 0.5,
@@ -44,21 +44,21 @@ def gateway_options() -> dict[str, Any]:
 
 
 def router_options(model: ModelConfig) -> dict[str, Any]:
-    return gateway_options() | {"name": router_name(model)}
+    return gateway_options(1) | {"name": router_name(model)}
 
 
 def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
     """The options of a pool's deployment.
 
     The replica process runs in bundle 0; the ranks of a group are placed by it in the others.
-    One job at a time reaches a replica by the router's choice; the other slots are for `stop`
-    calls. Serve looks every second whether a replica has died: its default of ten would be most of
-    the time that a new one takes.
+    One job at a time reaches a replica by the router's choice; the other slots are for those who
+    watch or stop it. Serve looks every second whether a replica has died: its default of ten would
+    be most of the time that a new one takes.
     """
     group = pool_group(pool)
     options: dict[str, Any] = {
         "name": pool_name(model, pool),
-        "max_ongoing_requests": 8,
+        "max_ongoing_requests": 32,
         "ray_actor_options": {
             "num_cpus": group.bundles[0]["CPU"],
             "num_gpus": group.bundles[0].get("GPU", 0),

@@ -11,8 +11,8 @@ from skimage.metrics import structural_similarity
 
 from cluster.tier_samples import Fidelity
 from deployments.fidelity import Pixels, frames_of, pixels_psnr_db
-from deployments.generate import Judge
 from deployments.learned_scores import LearnedScore
+from deployments.tier_rows import Judge
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from accelerate import cpu_offload_with_hook
 from accelerate.hooks import UserCpuOffloadHook
@@ -63,6 +65,25 @@ def transformers_of(pipeline: Any, source: str) -> tuple[torch.nn.Module, ...]:
         name = type(pipeline).__name__
         raise ConfigError(f"{source}: {name} has no transformer; only DiT pipelines are served")
     return found
+
+
+def sibling(pipeline: Any, name: str, spec: EngineSpec) -> Any:
+    """The pipeline of that class of diffusers, made of the modules of another; itself if it is one.
+
+    The modules are shared as they are: with their cache, ranks, quantization and offload hooks.
+    Its scheduler is its own, since each call leaves its schedule and its place in it there.
+    """
+    if type(pipeline).__name__ == name:
+        return pipeline
+    kind = getattr(diffusers, name)
+    parts = pipeline.components
+    parts |= {"scheduler": type(pipeline.scheduler).from_config(pipeline.scheduler.config)}
+    settings = set(inspect.signature(kind).parameters) - set(parts)
+    made = kind(**parts, **{setting: pipeline.config[setting] for setting in settings})
+    made.set_progress_bar_config(disable=True)
+    if spec.offload == "model":
+        place(made, spec)
+    return made
 
 
 def place(pipeline: Any, spec: EngineSpec) -> list[UserCpuOffloadHook]:

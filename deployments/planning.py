@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cluster.batching import largest_batch
 from cluster.config import PICTURE_MULTIPLE, ClusterConfig, ModelConfig
 from cluster.errors import ConfigError
 from cluster.pool import PoolConfig
@@ -133,17 +134,21 @@ def _refuse_silence(address: str) -> None:
 def largest_run(model: ModelConfig, pool: PoolConfig) -> Run:
     """The largest request that the limits allow, as this pool runs it.
 
-    The cache is counted as if guidance ran in a call of its own, which keeps its states twice.
+    Clips are made one at a time, pictures in batches where a tier allows it. The cache is counted
+    as if guidance ran in a call of its own, which keeps its states twice.
     """
     side = math.isqrt(model.limits.max_pixels - 1) + 1
     side = -(-side // PICTURE_MULTIPLE) * PICTURE_MULTIPLE
-    caches = [pool.cache_for(tier) for tier in pool.tiers]
-    orders = [cache.taylorseer_order + 1 for cache in caches if cache.enable_taylorseer]
+    caches = {tier: pool.cache_for(tier) for tier in pool.tiers}
+    orders = [cache.taylorseer_order + 1 for cache in caches.values() if cache.enable_taylorseer]
     quantize, extra = pool.quantize_config, pool.parallelism_config.extra_parallel_modules
     return Run(
         width=side,
         height=side,
-        frames=model.limits.max_frames if model.default_frames else 1,
+        frames=model.limits.max_frames if model.makes_videos else 1,
+        pictures=1
+        if model.makes_videos
+        else largest_batch(caches, pool.max_batch, model.limits.max_images),
         text_tokens=model.max_sequence_length or _TEXT_TOKENS,
         dtype_bytes=_DTYPE_BYTES[pool.dtype],
         quantization=None if quantize is None else quantize.quant_type,

@@ -14,9 +14,11 @@ from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import RayServeException
 
 from cluster.errors import EngineFailed
+from cluster.job import Job
 from cluster.measured_tiers import Platform
-from cluster.request import Job
+from cluster.progress import Seen
 from cluster.routing import Dispatch
+from deployments.job_progress import Watched
 from deployments.replica import Audited, NotMine, ReplicaAnswer
 from deployments.replica_directory import ReplicaGone
 
@@ -56,6 +58,18 @@ class PoolCalls:
             cause = getattr(error, "cause", error)
             return EngineFailed(f"the replica failed on this request: {type(cause).__name__}")
         return answer
+
+    async def watch(self, dispatch: Dispatch, seen: Seen) -> Watched | None:
+        """What is new of that job on its replica; None where it is not there."""
+        job = dispatch.waiting.job
+        try:
+            found: Watched | None = await self._handles[dispatch.pool].watch.remote(
+                job.request_id, seen, replica=dispatch.replica
+            )
+        except (RayError, RayServeException, ReplicaGone) as error:
+            logger.info("replica %s does not tell of its job: %r", dispatch.replica, error)
+            return None
+        return found
 
     async def audit(
         self, pool: str, replica: str, job: Job, images: ray.ObjectRef[tuple[bytes, ...]]

@@ -39,6 +39,19 @@ def picture_progress(
 
 
 @contextmanager
+def remote_progress(out: Console, title: str = "") -> Iterator[Callable[[str, float], None]]:
+    """Call what it gives with where the work is, in words and as a share of 1."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        work = bar.add_task(f"{title}sent", total=1.0)
+
+        def told(where: str, share: float) -> None:
+            bar.update(work, description=f"{title}{where}", completed=share)
+
+        yield told
+
+
+@contextmanager
 def calibration_progress(
     out: Console, pictures: int
 ) -> Iterator[Callable[[str], Callable[[int, int], None]]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import ray
 
 from cluster.errors import DitServeError
-from cluster.request import Job
+from cluster.job import Job
 from cluster.tiers import Tier
 from deployments.engine import (
     Engine,
@@ -45,6 +45,7 @@ class RankWorker:
         self._engine: Engine | None = None
         self._store: object = None
         self._steps_done = 0
+        self._previews: list[bytes] = []
         self._to_stop: str | None = None
 
     def __repr__(self) -> str:
@@ -71,14 +72,14 @@ class RankWorker:
     def generate(self, job: Job, tier: Tier) -> RankAnswer:
         """This rank's part of a job; what may be expected to go wrong comes back as a value."""
         assert self._engine is not None, "load comes first"
-        self._steps_done = 0
+        self._steps_done, self._previews = 0, []
 
         def boundary(done: int, total: int) -> bool:
             self._steps_done = done
             return self._to_stop != job.request_id
 
         try:
-            result = self._engine.generate(job, tier, boundary)
+            result = self._engine.generate(job, tier, boundary, self._previews.append)
         except Stopped:
             return WasStopped()
         except DitServeError as error:
@@ -98,9 +99,9 @@ class RankWorker:
         return self._engine.device_name()
 
     @ray.method(concurrency_group="control")
-    def steps_done(self) -> int:
-        """Step boundaries that this job has passed."""
-        return self._steps_done
+    def progress(self, previews_seen: int) -> tuple[int, list[bytes]]:
+        """Step boundaries that this job has passed, and the previews beyond those seen."""
+        return self._steps_done, self._previews[previews_seen:]
 
     @ray.method(concurrency_group="control")
     def stop(self, request_id: str) -> None:

@@ -13,9 +13,17 @@ from ray.util.placement_group import PlacementGroup, placement_group_table
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.errors import DitServeError, EngineFailed
-from cluster.request import Job
+from cluster.job import Job
 from cluster.tiers import Tier
-from deployments.engine import EngineResult, EngineSpec, StepBoundary, Stopped, World
+from deployments.engine import (
+    EngineResult,
+    EngineSpec,
+    Preview,
+    StepBoundary,
+    Stopped,
+    World,
+    no_preview,
+)
 from deployments.rank import RankAnswer, RankWorker, WasStopped
 from placement.bundles import GroupPlan
 from placement.layout import assign_ranks
@@ -67,10 +75,12 @@ class RankGroup:
     def warm_up(self) -> None:
         _all_do([rank.warm_up.remote() for rank in self._ranks])
 
-    def generate(self, job: Job, tier: Tier, boundary: StepBoundary) -> EngineResult:
+    def generate(
+        self, job: Job, tier: Tier, boundary: StepBoundary, preview: Preview = no_preview
+    ) -> EngineResult:
         shared = ray.put(job)
         calls = [rank.generate.remote(shared, tier) for rank in self._ranks]
-        answers = self._answers(calls, job, boundary)
+        answers = self._answers(calls, job, boundary, preview)
         if out_of_step(answers):
             self._give_up(answers)
         for answer in answers:
@@ -84,17 +94,23 @@ class RankGroup:
         return str(ray.get(self._ranks[0].device_name.remote()))
 
     def _answers(
-        self, calls: Sequence[ray.ObjectRef[RankAnswer]], job: Job, boundary: StepBoundary
+        self,
+        calls: Sequence[ray.ObjectRef[RankAnswer]],
+        job: Job,
+        boundary: StepBoundary,
+        preview: Preview,
     ) -> list[RankAnswer]:
         """What every rank answers, in the order of the ranks.
 
-        Meanwhile `boundary` is asked, with rank 0's progress, and its no passed on to rank 0. A
+        Meanwhile `boundary` is asked, with rank 0's progress, and its no passed on to rank 0;
+        `preview` gets what rank 0 shows. A
         rank whose engine fails alone leaves the others waiting for it, which is the end of the
         group. What is wrong with the request itself they all find, each in its time.
         """
-        total = job.n * job.num_inference_steps
+        total = job.n * job.steps
         answers: dict[int, RankAnswer] = {}
-        progress = self._ranks[0].steps_done.remote()
+        seen = 0
+        progress = self._ranks[0].progress.remote(seen)
         failed_s: float | None = None
         while len(answers) < len(calls):
             waiting = {call: rank for rank, call in enumerate(calls) if rank not in answers}
@@ -106,9 +122,13 @@ class RankGroup:
             if failed_s is not None and time.monotonic() - failed_s > IN_STEP_S:
                 self._give_up(list(answers.values()))
             if not ready and ray.wait([progress], timeout=0)[0]:
-                if not boundary(ray.get(progress), total):
+                done, previews = ray.get(progress)
+                for file in previews:
+                    preview(file)
+                seen += len(previews)
+                if not boundary(done, total):
                     self._ranks[0].stop.remote(job.request_id)
-                progress = self._ranks[0].steps_done.remote()
+                progress = self._ranks[0].progress.remote(seen)
         return [answers[rank] for rank in range(len(calls))]
 
     def _watch_over(self) -> None:

@@ -7,18 +7,22 @@ from cluster.cost import Measured
 from cluster.receipt import Receipt
 from cluster.routing import Dispatch
 from deployments.engine import EngineResult
+from deployments.replica import Done
+from deployments.served import Served
 
 
-def completed_receipt(
-    model: ModelConfig,
-    dispatch: Dispatch,
-    result: EngineResult,
-    *,
-    sent_s: float,
-    now_s: float,
-    config_hash: str,
+def served_job(
+    model: ModelConfig, dispatch: Dispatch, done: Done, *, sent_s: float, now_s: float
+) -> Served:
+    """What is answered for a job that was sent at `sent_s` and is done at `now_s`."""
+    receipt = _receipt(model, dispatch, done, sent_s, now_s)
+    return Served(receipt, done.images, done.result.stored)
+
+
+def _receipt(
+    model: ModelConfig, dispatch: Dispatch, done: Done, sent_s: float, now_s: float
 ) -> Receipt:
-    """The receipt of a job that was sent to its replica at `sent_s` and is done at `now_s`."""
+    result = done.result
     waiting, job = dispatch.waiting, dispatch.waiting.job
     pool = model.pool_named(dispatch.pool)
     total_s = now_s - waiting.arrived_s
@@ -46,7 +50,7 @@ def completed_receipt(
         total_s=total_s,
         deadline_met=None if job.deadline_s is None else total_s <= job.deadline_s,
         attempts=job.attempt + waiting.attempts,
-        config_hash=config_hash,
+        config_hash=done.config_hash,
         notes=result.notes,
     )
 

@@ -18,11 +18,13 @@ from ray.util import get_current_placement_group
 from ray.util.placement_group import PlacementGroup
 
 from cluster.errors import DitServeError, EngineFailed
+from cluster.job import Job
 from cluster.measured_tiers import Platform
-from cluster.request import Job
+from cluster.progress import Seen
 from cluster.tiers import Tier
 from cluster.watchdog import SilenceLimits, likeness
 from deployments.engine import Engine, EngineResult, EngineSpec, Stopped, build_engine
+from deployments.job_progress import JobProgress, Watched
 from deployments.library_versions import library_versions
 from deployments.pulse import Pulse
 from deployments.rank import WasStopped
@@ -30,6 +32,9 @@ from deployments.rank_group import RankGroup
 from placement.bundles import GroupPlan
 
 logger = logging.getLogger("ray.serve")
+
+WATCH_S = 5.0
+"""How long a watcher waits at most for something new."""
 
 FETCH_S = 2.0
 """How long a gateway may take to fetch pictures from a replica that Serve has told to stop."""
@@ -71,6 +76,7 @@ ReplicaAnswer = Done | NotMine | WasStopped | DitServeError
 @dataclass(frozen=True)
 class _Running:
     pulse: Pulse
+    progress: JobProgress
     result: asyncio.Future[EngineResult]
     epoch: int
 
@@ -160,6 +166,12 @@ class DiTReplica:
         """What this replica runs on."""
         return self._platform if replica == self._id else NotMine()
 
+    async def watch(self, request_id: str, seen: Seen, *, replica: str) -> Watched | None:
+        """What is new of that job, after `WATCH_S` at most; None if it is not here."""
+        if replica != self._id or request_id not in self._jobs:
+            return None
+        return await self._jobs[request_id].progress.beyond(seen, WATCH_S)
+
     async def stop(self, request_id: str, *, replica: str) -> bool:
         """Stops that job at its next step boundary; False if it is not here."""
         if replica != self._id or request_id not in self._jobs:
@@ -176,15 +188,26 @@ class DiTReplica:
 
     def _begin(self, job: Job, tier: Tier, epoch: int) -> _Running:
         pulse = Pulse(self._limits.limit_s(job), end_process)
-        work = self._thread.submit(self._do, job, tier, pulse)
+        progress = JobProgress(job.n * job.steps, asyncio.get_running_loop())
+        work = self._thread.submit(self._do, job, tier, pulse, progress)
         result = asyncio.wrap_future(work)
-        result.add_done_callback(lambda _: self._jobs.pop(job.request_id, None))
-        return _Running(pulse, result, epoch)
 
-    def _do(self, job: Job, tier: Tier, pulse: Pulse) -> EngineResult:
+        def over(_: asyncio.Future[EngineResult]) -> None:
+            del self._jobs[job.request_id]
+            progress.end()
+
+        result.add_done_callback(over)
+        return _Running(pulse, progress, result, epoch)
+
+    def _do(self, job: Job, tier: Tier, pulse: Pulse, progress: JobProgress) -> EngineResult:
         """On the engine's thread: the job, watched over."""
+
+        def boundary(done: int, total: int) -> bool:
+            progress.stepped(done)
+            return pulse.boundary(done, total)
+
         with pulse:
-            result = self._engine.generate(job, tier, pulse.boundary)
+            result = self._engine.generate(job, tier, boundary, progress.add_preview)
         self._limits.learn(likeness(job), pulse.longest_s)
         return result
 

@@ -11,48 +11,42 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import ray
 from prometheus_client.metrics_core import Metric
 
 from cluster.autoscaling import PoolDemand
 from cluster.config import ModelConfig
 from cluster.cost import CostModel
 from cluster.errors import DeadlinePassed, DitServeError, EngineFailed, Failure, NoReplica
+from cluster.job import Job
 from cluster.measured_tiers import PoolMeasurements, TiersTable
+from cluster.pool_load import ModelLoad
+from cluster.progress import Progress, Seen
 from cluster.queue import Waiting
-from cluster.receipt import Receipt
-from cluster.request import Job
 from cluster.routing import Dispatch
 from cluster.scheduler import Scheduler
 from deployments import replica_directory
 from deployments.audits import Audit, Audits
+from deployments.job_progress import Watched
 from deployments.measured_pools import MeasuredPools
 from deployments.metrics import RouterMetrics
 from deployments.options import pool_name
 from deployments.pool_calls import PoolCalls, ReplicaDied
 from deployments.rank import WasStopped
-from deployments.receipts import completed_receipt, measured
+from deployments.receipts import measured, served_job
 from deployments.replica import Done, NotMine, ReplicaAnswer
 from deployments.scaling import keep_telling
+from deployments.served import RouterAnswer
 
 logger = logging.getLogger("ray.serve")
 
+QUEUE_LOOK_S = 0.2
+"""How often a watcher of a job in line hears that it is still there."""
+
 RETRY_PAUSE_S = 0.2
 """After a replica died: time for Serve to tell that it is gone; five times longer each time."""
-
-
-@dataclass(frozen=True)
-class Served:
-    """A finished request; the pictures stay where they were made until the gateway fetches them."""
-
-    receipt: Receipt
-    images: ray.ObjectRef[tuple[bytes, ...]]
-
-
-RouterAnswer = Served | DitServeError
 
 
 class Router:
@@ -97,13 +91,23 @@ class Router:
             self._abandon(job)
             raise
 
+    async def watch(self, request_id: str, seen: Seen) -> Watched | None:
+        """What is new of a job, after a while at most; None while or when it is not here."""
+        if request_id not in self._answers:
+            return None
+        if dispatch := self._running.get(request_id):
+            return await self._pools.watch(dispatch, seen)
+        await asyncio.sleep(QUEUE_LOOK_S)
+        return Watched(Progress("queued", 0, 0))
+
+    async def load(self) -> ModelLoad:
+        """How busy the model's pools are."""
+        return self._scheduler.load(time.monotonic())
+
     async def metrics(self) -> list[Metric]:
         """What this router counted."""
-        now_s = time.monotonic()
-        return self._metrics.now(
-            len(self._scheduler),
-            {pool.name: self._scheduler.pool_load(pool.name, now_s) for pool in self._model.pools},
-        )
+        load = await self.load()
+        return self._metrics.now(load.queued, load.pools)
 
     async def replicas(self) -> dict[str, int]:
         """Running replicas by pool."""
@@ -176,17 +180,11 @@ class Router:
                 self._end(job, None, dispatch)
             case Done() as done:
                 self._learn(dispatch, done, busy_s=time.monotonic() - sent_s)
-                receipt = completed_receipt(
-                    self._model,
-                    dispatch,
-                    done.result,
-                    sent_s=sent_s,
-                    now_s=time.monotonic(),
-                    config_hash=done.config_hash,
-                )
-                self._metrics.served(receipt, done.result)
+                now_s = time.monotonic()
+                served = served_job(self._model, dispatch, done, sent_s=sent_s, now_s=now_s)
+                self._metrics.served(served.receipt, done.result)
                 self._audits.served(dispatch, done)
-                self._answers[job.request_id].set_result(Served(receipt, done.images))
+                self._answers[job.request_id].set_result(served)
             case DitServeError() as error:
                 self._end(job, error, dispatch)
 

@@ -39,11 +39,13 @@ class Run:
 
     `quantization` is one of cache-dit's quant types. `sequence_parallel` is ulysses_size times
     ring_size. `cached_states` are the hidden states that the cache keeps from step to step.
+    `pictures` are made together; the prompt is encoded once for all of them.
     """
 
     width: int
     height: int
     frames: int = 1
+    pictures: int = 1
     text_tokens: int = 512
     dtype_bytes: int = 2
     quantization: str | None = None
@@ -194,16 +196,19 @@ def _denoise_bytes(shape: PipelineShape, run: Run) -> int:
     states = _WHOLE_STATES + split / run.tp_size + run.cached_states
     if run.sequence_parallel > 1:
         states += _RECEIVED_STATES
-    return round(states * mine * denoiser.hidden_size * run.dtype_bytes)
+    return round(run.pictures * states * mine * denoiser.hidden_size * run.dtype_bytes)
 
 
 def _decode_bytes(shape: PipelineShape, run: Run) -> int:
-    """The decoder's widest tensors over the frames of one pass, and the clip itself."""
+    """The decoder's widest tensors over the frames of one pass, and the clip itself.
+
+    The pictures of a batch are decoded one by one, and kept.
+    """
     vae = shape.vae
     width, height = run.width, run.height
     if run.vae_tiling or run.vae_parallel:
         width, height = min(width, vae.tile_side), min(height, vae.tile_side)
     frames = run.frames if vae.frames_at_once is None else min(run.frames, vae.frames_at_once)
     pass_elements = width * height * (frames + vae.padding_frames) * vae.widest_channels
-    clip_elements = run.width * run.height * run.frames * 3
+    clip_elements = run.width * run.height * run.frames * run.pictures * 3
     return (_DECODER_STATES * pass_elements + _VIDEO_COPIES * clip_elements) * run.dtype_bytes

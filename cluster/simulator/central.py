@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from cluster.config import ModelConfig
 from cluster.cost import Costs
 from cluster.errors import DitServeError
-from cluster.request import Job
+from cluster.job import Job
 from cluster.routing import Dispatch
 from cluster.simulator.menus import Menus
 from cluster.simulator.orders import Order

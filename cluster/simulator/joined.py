@@ -10,8 +10,8 @@ from random import Random
 from cluster.config import ModelConfig
 from cluster.cost import Costs
 from cluster.errors import DitServeError
+from cluster.job import Job
 from cluster.queue import Waiting
-from cluster.request import Job
 from cluster.routing import Dispatch
 from cluster.simulator.menus import Menus
 from cluster.simulator.tier_rules import Choice, Outlook, TierRule

@@ -8,8 +8,8 @@ from itertools import count
 
 from cluster.config import ModelConfig
 from cluster.cost import Costs
+from cluster.job import Job
 from cluster.queue import Offer, Waiting
-from cluster.request import Job
 from cluster.simulator.tier_rules import Choice
 from cluster.tiers import Tier, acceptable_tiers
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from cluster.errors import DitServeError
-from cluster.request import Job
+from cluster.job import Job
 from cluster.routing import Dispatch
 
 

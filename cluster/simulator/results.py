@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.request import Job
+from cluster.job import Job
 from cluster.simulator.events import Outcome
 from cluster.simulator.mixes import TIER_QUALITY
 from cluster.tiers import AUTO, Tier

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from cluster.cost import Forecast
-from cluster.request import Job
+from cluster.job import Job
 from cluster.simulator.mixes import TIER_WORK, Kind
 from cluster.tiers import Tier
 

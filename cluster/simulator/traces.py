@@ -8,7 +8,7 @@ from itertools import accumulate, islice, repeat
 from random import Random
 from typing import Literal, Protocol, TypeVar
 
-from cluster.request import Job
+from cluster.job import Job
 from cluster.simulator.arrivals import ArrivalProcess
 from cluster.simulator.mixes import Kind
 from cluster.tiers import AUTO, Tier

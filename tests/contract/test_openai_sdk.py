@@ -11,7 +11,8 @@ from openai.types.image_generate_params import ImageGenerateParamsBase
 
 from cluster.config import parse_size
 from cluster.errors import InvalidRequest
-from cluster.request import GenerateRequest, OutputFormat, parse_request
+from cluster.job import OutputFormat
+from cluster.request import GenerateRequest, parse_request
 from cluster.tiers import QUALITY_WORDS
 
 TRANSPORT = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}

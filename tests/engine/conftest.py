@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from cluster.config import ClusterConfig
+from cluster.job import Job
 from cluster.load import load_config
-from cluster.request import Job, parse_request, settle
+from cluster.request import parse_request
+from cluster.settling import settle
 from deployments.engine import Engine, EngineResult, EngineSpec, build_engine, engine_spec
 from tests.families import FAMILIES, family_folder
 

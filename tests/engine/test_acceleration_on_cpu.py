@@ -15,7 +15,7 @@ import pytest
 
 from cluster.acceleration import CacheConfig, ParallelismConfig, QuantizeConfig
 from cluster.errors import ConfigError, InvalidRequest
-from cluster.request import Job
+from cluster.job import Job
 from cluster.tiers import Tier
 from deployments.engine import EngineSpec, Stopped, World, build_engine
 from tests.engine.conftest import onward

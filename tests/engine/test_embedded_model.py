@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from cluster.config import ClusterConfig
-from cluster.request import parse_request, settle
+from cluster.request import parse_request
+from cluster.settling import settle
 from cluster.tiers import Tier
 from demo.adherence import judge, score_pictures
 from demo.draw import draw

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from cluster.errors import ConfigError, InvalidRequest
+from cluster.job import Job
 from cluster.load import load_config
-from cluster.request import Job
 from cluster.tiers import Tier
 from deployments.engine import Engine, EngineSpec, Stopped, build_engine
 from deployments.fidelity import psnr_db
@@ -177,9 +177,15 @@ def test_a_stopped_job_leaves_nothing_behind(engine: Engine, job: MakeJob) -> No
 
 
 def test_n_pictures_are_those_of_the_following_seeds(engine: Engine, job: MakeJob) -> None:
+    """But for the last bits of floating point, which a batch rounds otherwise."""
     together = engine.generate(job(n=3, seed=5), Tier.FAST, onward)
     alone = [engine.generate(job(seed=seed), Tier.FAST, onward) for seed in (5, 6, 7)]
-    assert together.images == tuple(result.images[0] for result in alone)
+    for file, single in zip(together.images, alone, strict=True):
+        values, expected = (
+            np.asarray(picture(each)).astype(int) for each in (file, single.images[0])
+        )
+        assert np.abs(values - expected).max() <= 1
+        assert np.count_nonzero(values != expected) <= 10
     assert together.steps_computed == sum(result.steps_computed for result in alone)
 
 

@@ -14,13 +14,15 @@ from PIL import Image
 
 from cluster.acceleration import ParallelismConfig
 from cluster.errors import InvalidRequest
-from cluster.request import Job
+from cluster.job import Job
+from cluster.tasks import Task
 from cluster.tiers import Tier
 from deployments.engine import EngineSpec, build_engine
 from tests.engine.conftest import onward
 from tests.engine.test_parallel import MASK, STEPS, job_of, spec_of
 from tests.engine.worlds import WorldFailed, run_world
 from tests.families import FAMILIES, Family
+from tests.families.family import picture_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -120,26 +122,35 @@ def test_frames_that_the_autoencoder_cannot_make_are_refused(family_folders: Fol
     assert refusal.startswith("num_frames: wan2.1 makes clips of 1 frame and a multiple of 4")
 
 
-def test_a_picture_to_begin_from_changes_the_picture(family_folders: Folders) -> None:
-    """FLUX.2 takes one, and may go without."""
+def _edits(
+    rank: int, size: int, rendezvous: str, spec: EngineSpec, jobs: list[Job]
+) -> list[tuple[bytes, ...] | str]:
+    engine = build_engine(spec)
+    answers: list[tuple[bytes, ...] | str] = []
+    for job in jobs:
+        try:
+            answers.append(engine.generate(job, Tier.NONE, onward).images)
+        except InvalidRequest as refusal:
+            answers.append(refusal.message)
+    return answers
+
+
+def test_each_picture_that_an_edit_looks_at_counts(family_folders: Folders) -> None:
+    """FLUX.2 takes up to four, of any shape but a very narrow one, and may go without."""
     family = FAMILIES["flux2-klein"]
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").resize((64, 64)).save(buffer, "PNG")
-    job = job_of(family, guided=False)
-    without, *_ = generated(family, family_folders, job)
-    begun, *_ = generated(
-        family, family_folders, dataclasses.replace(job, images=(buffer.getvalue(),))
+    gray, wide, narrow = (
+        picture_file(Image.new("RGB", size, "gray")) for size in ((64, 64), (90, 20), (900, 20))
     )
-    assert begun != without
-
-
-@pytest.mark.parametrize(
-    ("images", "words"),
-    [((b"no picture",), "images: not a whole picture"), (("png",), "takes no images")],
-)
-def test_a_picture_that_cannot_be_used_is_refused(
-    family_folders: Folders, images: Any, words: str
-) -> None:
-    family = FAMILIES["flux2-klein" if images[0] != "png" else "flux"]
-    job = job_of(family, guided=False, images=images)
-    assert words in generated(family, family_folders, job)
+    brought: list[tuple[bytes, ...]] = [(), (gray,), (gray, wide), (gray,) * 5, (narrow,)]
+    text = job_of(family, guided=False)
+    jobs = [
+        dataclasses.replace(
+            text, images=images, task=Task.IMAGE_EDITING if images else Task.TEXT_TO_IMAGE
+        )
+        for images in brought
+    ]
+    spec = spec_of(family, family_folders(family.name), ALONE)
+    ((without, one, two, five, too_narrow),) = run_world(_edits, 1, spec, jobs)
+    assert len({without, one, two}) == 3
+    assert "begins from at most 4, not 5" in five
+    assert "900x20 is too narrow" in too_narrow

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,8 @@ Z_IMAGE, WAN, HUNYUAN = (
     "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
     "hunyuanvideo-community/HunyuanVideo",
 )
+
+BATCH = 4
 
 DENOISE: dict[str, tuple[Run, Callable[[Any], object]]] = {
     FLUX: (
@@ -138,17 +141,54 @@ DECODE: dict[str, tuple[Run, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("source", DENOISE)
-def test_denoising_holds_no_more_than_estimated(
-    source: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _attend_without_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     def attend(query: torch.Tensor, *rest: Any, **settings: Any) -> torch.Tensor:
         return torch.empty_like(query)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attend)
+
+
+@pytest.mark.parametrize("source", DENOISE)
+def test_denoising_holds_no_more_than_estimated(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _attend_without_a_matrix(monkeypatch)
     run, call = DENOISE[source]
     estimate = memory_per_rank(pipeline_shape(source), run).stages["denoise"].activation_bytes
     assert 0.6 * estimate <= _peak(source, "transformer", call) <= estimate
+
+
+def test_denoising_a_batch_holds_no_more_than_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    _attend_without_a_matrix(monkeypatch)
+    estimate = memory_per_rank(pipeline_shape(FLUX), Run(1024, 1024, pictures=BATCH))
+    real = _peak(
+        FLUX,
+        "transformer",
+        lambda m: m(
+            hidden_states=_empty(BATCH, 4096, 64),
+            encoder_hidden_states=_empty(BATCH, 512, 4096),
+            pooled_projections=_empty(BATCH, 768),
+            timestep=_empty(BATCH),
+            guidance=_empty(BATCH),
+            img_ids=_empty(4096, 3),
+            txt_ids=_empty(512, 3),
+        ),
+    )
+    estimated = estimate.stages["denoise"].activation_bytes
+    assert 0.6 * estimated <= real <= estimated
+
+
+@pytest.mark.parametrize("source", [FLUX, KLEIN, QWEN])
+def test_decoding_a_batch_picture_by_picture_holds_no_more_than_estimated(source: str) -> None:
+    one, latents = DECODE[source]
+    estimate = memory_per_rank(pipeline_shape(source), replace(one, pictures=BATCH))
+
+    def decode(vae: Any) -> object:
+        vae.enable_slicing()
+        return vae.decode(_empty(BATCH, *latents[1:]))
+
+    estimated = estimate.stages["decode"].activation_bytes
+    assert 0.5 * estimated <= _peak(source, "vae", decode) <= estimated
 
 
 @pytest.mark.parametrize("source", DECODE)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from cluster.acceleration import CacheConfig, ParallelismConfig
+from cluster.job import Job
 from cluster.pool import Watchdog
-from cluster.request import Job
 from cluster.tiers import Tier
 from deployments.engine import EngineSpec, World, build_engine
 from tests.engine.conftest import onward
@@ -117,6 +117,7 @@ def job_of(family: Family, *, guided: bool, **fields: Any) -> Job:
     settled: dict[str, Any] = {
         "request_id": "test",
         "model": family.name,
+        "task": family.task,
         "n": 1,
         "tier_requested": "none",
         "min_tier": None,

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cluster.config import ClusterConfig
 from cluster.errors import ConfigError
 from deployments.cli import app
-from deployments.planning import CARD_MARGIN, declared_nodes, plan_pools
+from deployments.planning import CARD_MARGIN, declared_nodes, largest_run, plan_pools
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -81,6 +81,17 @@ def test_an_unknown_architecture_leaves_the_memory_unknown(
     assert shown.exit_code == 0
     assert "memory unknown: nobody/knows-it" in shown.stdout
     assert "fits on 1 node" in shown.stdout
+
+
+def test_a_pool_that_makes_batches_plans_for_the_largest() -> None:
+    config = checked(Path("configs/flux2-klein.yaml"))
+    model = config.models[0]
+    batches = {pool.name: largest_run(model, pool).pictures for pool in model.pools}
+    assert batches == {"quality": 4, "quick": 1}
+    single = model.pools[0].model_copy(update={"max_batch": 1})
+    assert largest_run(model, single).pictures == 1
+    clips = checked(Path("configs/wan2.1-t2v-1.3b.yaml")).models[0]
+    assert {largest_run(clips, pool).pictures for pool in clips.pools} == {1}
 
 
 def test_nodes_are_declared_by_count_gpus_and_cpus() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.families.family import NEGATIVE_PROMPT, PROMPT, Family
 
-__all__ = ["FAMILIES", "NEGATIVE_PROMPT", "PROMPT", "Family", "family_folder"]
+__all__ = ["FAMILIES", "FROM_PICTURES", "NEGATIVE_PROMPT", "PROMPT", "Family", "family_folder"]
 
 _PICTURE = {"width": 64, "height": 64, "max_sequence_length": 16}
 _VIDEO = _PICTURE | {"num_frames": 5}
@@ -112,12 +112,78 @@ _ALL = (
     ),
 )
 
+_BEGIN_FROM_PICTURES = (
+    Family(
+        name="flux-kontext",
+        pipeline="FluxKontextPipeline",
+        builder="flux:flux_kontext",
+        arguments=_PICTURE | {"max_area": 64 * 64, "_auto_resize": False},
+        guidance=_TRUE_CFG,
+        text_tokens=16,
+        image_tokens=32,
+        takes_image=True,
+        notes="the picture that is edited has tokens of its own",
+    ),
+    Family(
+        name="flux-fill",
+        pipeline="FluxFillPipeline",
+        builder="flux:flux_fill",
+        arguments=_PICTURE,
+        guidance={},
+        text_tokens=16,
+        image_tokens=16,
+        guided_calls=1,
+        takes_image=True,
+        takes_mask=True,
+        notes="guidance_scale is embedded, and there is no other guidance",
+    ),
+    Family(
+        name="wan2.1-i2v",
+        pipeline="WanImageToVideoPipeline",
+        builder="wan:wan_2_1_image_to_video",
+        arguments=_VIDEO | {"max_sequence_length": 512},
+        guidance=_CFG,
+        text_tokens=517,
+        image_tokens=32,
+        single=_UNGUIDED,
+        takes_image=True,
+        notes="five tokens of the first frame come before those of the text",
+    ),
+    Family(
+        name="wan2.2-i2v",
+        pipeline="WanImageToVideoPipeline",
+        builder="wan:wan_2_2_image_to_video",
+        arguments=_VIDEO,
+        guidance=_CFG,
+        text_tokens=16,
+        image_tokens=32,
+        single=_UNGUIDED,
+        transformers=("transformer", "transformer_2"),
+        takes_image=True,
+    ),
+    Family(
+        name="skyreels-i2v",
+        pipeline="HunyuanSkyreelsImageToVideoPipeline",
+        builder="hunyuan:skyreels_image_to_video",
+        arguments=_VIDEO,
+        guidance=_TRUE_CFG,
+        text_tokens=16,
+        image_tokens=32,
+        single={"true_cfg_scale": 1.0},
+        takes_image=True,
+    ),
+)
+
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
+"""Those that work from text, and Qwen-Image-Edit: what the parallel tests run in every shape."""
+
+FROM_PICTURES: dict[str, Family] = {family.name: family for family in _BEGIN_FROM_PICTURES}
+"""Those whose pipelines begin from a picture, a mask or a first frame."""
 
 
 def family_folder(name: str, base: Path) -> Path:
     """The folder of a family's pipeline under `base`, built there if it is not yet."""
     folder = base / name
     if not (folder / "model_index.json").exists():
-        FAMILIES[name].build(folder)
+        (FAMILIES | FROM_PICTURES)[name].build(folder)
     return folder

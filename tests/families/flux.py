@@ -1,12 +1,16 @@
-"""FLUX.1 and FLUX.2 [klein], tiny."""
+"""FLUX.1 with its kinds for editing, and FLUX.2 [klein], tiny."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from diffusers import (
     AutoencoderKLFlux2,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
+    FluxFillPipeline,
+    FluxKontextPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
 )
@@ -21,13 +25,34 @@ from tests.families.parts import (
 )
 from tests.families.weights import draw_weights
 
+PACKED = 16
+"""Channels of a token: two by two latents of four channels."""
+
+FILL_MASK = 256
+"""FLUX.1 Fill [dev] sees the mask in full: 8 by 8 pixels of each of the four latents of a token."""
+
 
 def flux() -> FluxPipeline:
     """Guidance-distilled, like FLUX.1 [dev]: `guidance_scale` is an input of the transformer."""
+    return FluxPipeline(**_parts(seed=1))
+
+
+def flux_kontext() -> FluxKontextPipeline:
+    """The picture to edit follows the noisy latents in one sequence."""
+    return FluxKontextPipeline(**_parts(seed=9))
+
+
+def flux_fill() -> FluxFillPipeline:
+    """Picture and mask are further channels of each token."""
+    return FluxFillPipeline(**_parts(seed=10, in_channels=2 * PACKED + FILL_MASK))
+
+
+def _parts(seed: int, in_channels: int = PACKED) -> dict[str, Any]:
     clip_tokenizer = word_tokenizer(end=True, max_length=77)
     t5_tokenizer = word_tokenizer(end=True, max_length=512)
     transformer = FluxTransformer2DModel(
-        in_channels=16,
+        in_channels=in_channels,
+        out_channels=PACKED,
         num_layers=2,
         num_single_layers=4,
         attention_head_dim=12,
@@ -52,16 +77,16 @@ def flux() -> FluxPipeline:
         )
     )
     vae = autoencoder_kl()
-    draw_weights(transformer, clip, t5, vae, seed=1)
-    return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        vae=vae,
-        text_encoder=clip,
-        tokenizer=clip_tokenizer,
-        text_encoder_2=t5,
-        tokenizer_2=t5_tokenizer,
-        transformer=transformer,
-    )
+    draw_weights(transformer, clip, t5, vae, seed=seed)
+    return {
+        "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        "vae": vae,
+        "text_encoder": clip,
+        "tokenizer": clip_tokenizer,
+        "text_encoder_2": t5,
+        "tokenizer_2": t5_tokenizer,
+        "transformer": transformer,
+    }
 
 
 def flux2_klein() -> Flux2KleinPipeline:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster.config import ClusterConfig, ModelConfig, parse_size
-from cluster.request import Job
+from cluster.job import Job
 from cluster.tiers import Tier
 from deployments.engine import EngineResult, EngineSpec, World, build_engine, engine_spec
 

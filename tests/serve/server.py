@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,10 +154,26 @@ def _left_over(server: Server) -> dict[int, str]:
     return left
 
 
-def write_config(path: Path, **model: Any) -> Path:
-    """The demo's config with other model settings."""
+def write_config(
+    path: Path,
+    *,
+    more_models: Sequence[Mapping[str, Any]] = (),
+    cluster: Mapping[str, Any] | None = None,
+    **model: Any,
+) -> Path:
+    """The demo's config with other settings of its model, more models, and settings of the cluster.
+
+    Results and jobs lie beside the config.
+    """
     document = yaml.safe_load(Path("configs/demo.yaml").read_text())
-    document["applications"][0]["args"]["models"][0] |= model
+    args = document["applications"][0]["args"]
+    args["models"][0] |= model
+    args["models"] += more_models
+    args |= {
+        "results": {"url": str(path.parent / "results")},
+        "database_url": f"sqlite:///{path.parent / 'jobs.db'}",
+        **(cluster or {}),
+    }
     path.write_text(yaml.safe_dump(document))
     return path
 

@@ -72,17 +72,22 @@ def test_the_gauges_tell_the_state(http: httpx.Client) -> None:
     assert now[key("dit_serve_build_info", version="0.1.0")] == 1
 
 
+REPLICAS = {"shapes": {"cpu": 1}, "clips": {"cpu": 1}}
+
+
 def test_models_and_tiers_are_listed(http: httpx.Client) -> None:
-    models = http.get("/v1/models").json()
-    assert [(model["id"], model["object"]) for model in models["data"]] == [("shapes", "model")]
-    tiers = http.get("/v1/tiers").json()["data"]
+    models = {model["id"]: model for model in http.get("/v1/models").json()["data"]}
+    assert set(models) == {"shapes", "clips"}
+    assert models["shapes"]["tasks"] == ["text-to-image", "image-to-image", "inpainting"]
+    assert models["clips"]["tasks"] == ["text-to-video"]
+    tiers = [row for row in http.get("/v1/tiers").json()["data"] if row["model"] == "shapes"]
     assert [row["tier"] for row in tiers] == ["none", "slow", "medium", "fast", "ultra"]
     assert tiers[0]["cache_config"]["Fn_compute_blocks"] == 1
 
 
 def test_health_ready_and_the_openapi_document_answer(http: httpx.Client) -> None:
     assert http.get("/health").json() == {"status": "ok"}
-    assert http.get("/ready").json() == {"status": "ready", "replicas": {"shapes": {"cpu": 1}}}
+    assert http.get("/ready").json() == {"status": "ready", "replicas": REPLICAS}
     document = http.get("/openapi.json").json()
     operation = document["paths"]["/v1/images/generations"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]

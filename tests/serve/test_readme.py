@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -17,7 +18,8 @@ from tests.serve.server import Server
 
 pytestmark = pytest.mark.ray
 
-BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+README = Path("README.md").read_text()
+BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", README, re.DOTALL)
 SHELL = [code for language, code in BLOCKS if language == "bash"]
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 
@@ -46,6 +48,12 @@ def test_the_first_page_has_its_two_commands() -> None:
     makefile = Path("Makefile").read_text()
     assert re.search(r"^serve:", makefile, re.MULTILINE)
     assert re.search(r"^test:", makefile, re.MULTILINE)
+
+
+def test_the_studio_is_where_the_first_page_says(server: Server) -> None:
+    (url,) = re.findall(r"\[the studio\]\(\S+\) is at (http://127\.0\.0\.1:8000/)", README)
+    answer = httpx.get(url.replace("http://127.0.0.1:8000", server.url))
+    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "text/html")
 
 
 def test_the_curl_line_writes_a_picture(server: Server, tmp_path: Path) -> None:
@@ -106,7 +114,7 @@ def test_the_generate_line_writes_five_pictures_and_a_sheet(tmp_path: Path) -> N
 
 def test_the_check_and_plan_lines_run() -> None:
     (block,) = [code for code in SHELL if "dit-serve check" in code]
-    (pasted,) = re.findall(r"```text\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    (pasted,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
     folder = Path(sys.executable).parent
     printed = [
         run(["bash", "-c", line.replace(".venv/bin", str(folder))], Path.cwd(), COLUMNS="160")

@@ -18,8 +18,10 @@ from benchmarks.router_simulated import CENTRAL, LOADS, OVERLOAD, POWER_OF_TWO, 
 from benchmarks.router_sweep import LATE_VARIANTS, TIER_VARIANTS
 from benchmarks.router_trace import POOL, ScaledTrace, one_pool
 from cluster.config import ClusterConfig
-from cluster.request import Job, parse_request, settle
+from cluster.job import Job
+from cluster.request import parse_request
 from cluster.scheduler import Scheduler
+from cluster.settling import settle
 from cluster.simulator.fleet import equal_replicas
 from cluster.simulator.mixes import MIXES, TIER_WORK
 from cluster.simulator.policies import OURS

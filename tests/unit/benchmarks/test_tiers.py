@@ -22,7 +22,7 @@ from benchmarks.measures import (
 )
 from benchmarks.over_http import HttpCall, http_summary
 from benchmarks.runs import BARE, ArmName, Making, Row, Run, measure, summarise
-from cluster.request import Job
+from cluster.job import Job
 
 CACHE_DIT = ArmName("cache-dit", "fast", "static")
 STATIC = ArmName("engine", "fast", "static")

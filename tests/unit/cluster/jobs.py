@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster.job import Job
 from cluster.queue import Offer, Waiting
-from cluster.request import Job
 from cluster.tiers import Tier
 
 

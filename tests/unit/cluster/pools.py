@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.config import ModelConfig
 from cluster.cost import Forecast
-from cluster.request import Job
+from cluster.job import Job
 from cluster.tiers import Tier
 
 NONE, SLOW, MEDIUM, FAST, ULTRA = Tier

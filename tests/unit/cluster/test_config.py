@@ -457,6 +457,7 @@ def hashed(args: Args) -> str:
         (POOL, "device", "cuda"),
         (POOL, "compile", True),
         (POOL, "vae_tiling", True),
+        (POOL, "max_batch", 2),
         (POOL, "attention_backend", "_sdpa_cudnn"),
         ((*POOL, "cache_config"), "Fn_compute_blocks", 2),
         ((*POOL, "cache_config"), "enable_taylorseer", False),

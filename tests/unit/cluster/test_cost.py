@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cluster.config import ModelConfig
 from cluster.cost import LIKENESSES_KEPT, CostModel, Forecast, Measured, likeness
-from cluster.request import Job
+from cluster.job import Job
 from cluster.step_masks import expected_steps
 from cluster.tiers import Tier
 

@@ -15,10 +15,15 @@ STATUS = {
     errors.InvalidRequest: 400,
     errors.UnknownModel: 404,
     errors.RequestTooLarge: 413,
+    errors.IdempotencyConflict: 409,
     errors.QueueFull: 429,
     errors.OutOfReach: 429,
+    errors.NotFound: 404,
+    errors.NotReady: 409,
     errors.EngineFailed: 500,
     errors.NoReplica: 503,
+    errors.ResultsUnavailable: 503,
+    errors.JobStoreUnavailable: 503,
     errors.DeadlinePassed: 504,
 }
 """The errors that HTTP tells, as API.md lists them."""
@@ -69,9 +74,25 @@ def test_every_error_that_http_tells_has_a_code_of_its_own():
 @pytest.mark.parametrize(
     ("group", "members"),
     [
-        (errors.RequestError, {errors.InvalidRequest, errors.UnknownModel, errors.RequestTooLarge}),
-        (errors.Refusal, {errors.QueueFull, errors.OutOfReach, errors.NoReplica}),
-        (errors.Failure, {errors.DeadlinePassed, errors.EngineFailed}),
+        (
+            errors.RequestError,
+            {
+                errors.InvalidRequest,
+                errors.UnknownModel,
+                errors.RequestTooLarge,
+                errors.IdempotencyConflict,
+            },
+        ),
+        (
+            errors.Refusal,
+            {
+                errors.QueueFull,
+                errors.OutOfReach,
+                errors.NoReplica,
+                errors.JobStoreUnavailable,
+            },
+        ),
+        (errors.Failure, {errors.DeadlinePassed, errors.EngineFailed, errors.ResultsUnavailable}),
     ],
 )
 def test_a_group_of_errors_is_caught_by_its_name(

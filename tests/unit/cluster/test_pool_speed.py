@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.job import Job
 from cluster.pool_speed import SIZES_KEPT, Measured, PoolSpeed, Speed
-from cluster.request import Job
 from cluster.step_seconds import CACHED_RATIO_PRIOR
 
 JOB = Job("a", "shapes", "a red circle", 1, 512, 512, "auto", None, 28, 7)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.config import ModelConfig
+from cluster.job import Job
 from cluster.queue import Waiting
-from cluster.request import Job
 from cluster.routing import Dispatch
 from cluster.scheduler import Scheduler
 from cluster.tiers import AUTO, Tier

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cluster.job import Job
 from cluster.pool import Watchdog
-from cluster.request import Job
 from cluster.watchdog import SilenceLimits, likeness
 
 

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from cluster.config import ModelConfig
 from cluster.cost import Costs
 from cluster.errors import DitServeError
-from cluster.request import Job
+from cluster.job import Job
 from cluster.routing import Dispatch
 from cluster.scheduler import Scheduler
 

@@ -159,6 +159,14 @@ def test_tiles_and_frames_bound_what_is_decoded_at_once() -> None:
     assert few.stages["decode"].activation_bytes < many.stages["decode"].activation_bytes / 10
 
 
+def test_a_batch_is_denoised_together_and_decoded_picture_by_picture() -> None:
+    one, four = plan().stages, plan(pictures=4).stages
+    assert four["encode"] == one["encode"]
+    assert four["denoise"].activation_bytes == 4 * one["denoise"].activation_bytes
+    more = four["decode"].activation_bytes - one["decode"].activation_bytes
+    assert more == 3 * (3 * 512 * 512 * 3) * 2
+
+
 def test_the_cache_keeps_states_of_every_token() -> None:
     more = plan(cached_states=4).stages["denoise"].activation_bytes
     kept = 4 * (SHAPE.tokens(512, 512, 1) + 100) * 1000 * 2

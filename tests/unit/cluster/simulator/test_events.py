@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from cluster.errors import DitServeError, QueueFull
-from cluster.request import Job
+from cluster.job import Job
 from cluster.routing import Dispatch
 from cluster.simulator.arrivals import Poisson
 from cluster.simulator.central import CentralLine

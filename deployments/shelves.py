@@ -1,0 +1,36 @@
+"""Where results lie in the result store, by their kind, and the ids by which callers ask."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+
+_ID_BYTES = 12
+"""Random ones: who was not told an id does not find it."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A folder of the result store.
+
+    A job's id is `stem`, "_" and hex digits; `ids` are those of results, of which a job may have
+    several.
+    """
+
+    folder: str
+    stem: str
+    ids: re.Pattern[str]
+
+    def new_job_id(self) -> str:
+        return f"{self.stem}_{secrets.token_hex(_ID_BYTES)}"
+
+    def key(self, result_id: str) -> str:
+        return f"{self.folder}/{result_id}"
+
+    def id_of(self, key: str) -> str:
+        return key.removeprefix(f"{self.folder}/")
+
+
+IMAGES = Shelf("images", "img", re.compile(r"img_[0-9a-f]{24}_[0-9]{1,3}"))
+VIDEOS = Shelf("videos", "video", re.compile(r"video_[0-9a-f]{24}"))

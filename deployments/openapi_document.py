@@ -95,7 +95,7 @@ def image_content() -> dict[str, Any]:
 
 
 def video_content() -> dict[str, Any]:
-    return _content("Download a video's clip", ("video/mp4",), (404, 409, 503))
+    return _content("Download a video's clip", ("video/mp4",), (400, 404, 409, 503))
 
 
 def models() -> dict[str, Any]:

@@ -38,7 +38,8 @@ WORDS = {
     "guidance_scale": "How closely a model with built-in guidance follows the prompt.",
     "true_cfg_scale": "Classifier-free guidance; above 1 each step takes twice the work.",
     "negative_prompt": "What is not to be seen, with `true_cfg_scale` above 1.",
-    "strength": "How much of the picture is made anew, for models that begin part way.",
+    "strength": "How much of the picture is made anew, for models that begin part way; without it "
+    "the model's own, and all within a mask.",
     "image": "PNG, JPEG or WebP; several, where the model takes several.",
     "mask": "A PNG as large as the first picture; where it is transparent is drawn anew.",
     "seconds": "How long the clip is, about; else `num_frames`, else the model's own length.",

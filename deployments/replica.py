@@ -97,7 +97,7 @@ class DiTReplica:
         group = get_current_placement_group()
         self._engine = self._thread.submit(_engine, self._id, spec, group, plan).result()
         warm_up_s = self._thread.submit(_timed, self._engine.warm_up).result()
-        self._limits.learn((*spec.warm_up_size, spec.warm_up_frames), warm_up_s)
+        self._limits.learn((*spec.warm_up_size, spec.warm_up_frames, 1), warm_up_s)
         self._proof_s = max(spec.watchdog.min_s, spec.watchdog.multiple * warm_up_s)
         device = self._thread.submit(self._engine.device_name).result()
         self._platform = Platform(device=device, versions=library_versions())

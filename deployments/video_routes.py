@@ -36,6 +36,7 @@ IdempotencyKey = Annotated[
     Header(description="Any text: the same request again with this key makes no second video"),
 ]
 After = Annotated[str | None, Query(description="The last id of the page before")]
+Variant = Annotated[Literal["video"], Query(description="The clip itself; there is no other")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many are listed at most")]
 Order = Annotated[Literal["asc", "desc"], Query(description="By the time they were asked for")]
 
@@ -73,7 +74,9 @@ def video_routes(
 
     @routes.head("/{video_id}/content", include_in_schema=False)
     @routes.get("/{video_id}/content", **document.video_content())
-    async def video_content(request: Request, video_id: VideoId) -> Response:
+    async def video_content(
+        request: Request, video_id: VideoId, variant: Variant = "video"
+    ) -> Response:
         """The clip, H.264 in MP4, until it expires."""
         video = await video_of(video_id)
         if video.status is not VideoStatus.COMPLETED:

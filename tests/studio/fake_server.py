@@ -34,7 +34,7 @@ class Script:
 
     models: list[dict[str, Any]]
     measured: bool = True
-    step_s: float = 0.002
+    step_s: float = 0.0
     holds_at: int | None = None
     """The step after which a picture waits until this is another; at 0 it stays in the queue."""
     key: str | None = None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, expect
 
 from deployments.fidelity import psnr_db
-from tests.studio.browser import Visit
+from tests.studio.browser import Visit, visiting
+from tests.studio.conftest import script
 from tests.studio.fake_server import Fake, error
 from tests.studio.fake_work import COMPUTED, picture
 
@@ -18,15 +22,27 @@ PROMPT = "a red circle left of a blue square on a white background"
 TIERS = ["none", "slow", "medium", "fast", "ultra"]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A page with all tiers drawn, and the requests that it made for them."""
+
+    visit: Visit
+    requests: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def compared(kept_profile: BrowserContext, running: Fake) -> Iterator[Compared]:
+    running.script = script()
+    with visiting(kept_profile, running.url) as visit:
+        visit.open(running.url, "compare")
+        visit.fill("Prompt", PROMPT)
+        visit.fill("Seed", 9)
+        visit.compare_tiers()
+        yield Compared(visit, running.script.requests)
+
+
 def made(tier: str) -> Image.Image:
     return Image.open(io.BytesIO(picture(PROMPT, 9, tier, "128x128")))
-
-
-def compare(visit: Visit, fake: Fake) -> None:
-    visit.open(fake.url, "compare")
-    visit.fill("Prompt", PROMPT)
-    visit.fill("Seed", 9)
-    visit.compare_tiers()
 
 
 def engine_s(tier: str) -> float:
@@ -35,12 +51,11 @@ def engine_s(tier: str) -> float:
 
 
 def test_every_tier_is_drawn_once_with_the_same_seed_one_after_the_other(
-    visit: Visit, fake: Fake
+    compared: Compared,
 ) -> None:
-    compare(visit, fake)
-    asked = [(each["tier"], each["seed"], each["n"]) for each in fake.script.requests]
+    asked = [(each["tier"], each["seed"], each["n"]) for each in compared.requests]
     assert asked == [(tier, 9, 1) for tier in TIERS]
-    assert visit.panel.get_by_role("article").count() == 5
+    assert compared.visit.panel.get_by_role("article").count() == 5
 
 
 def test_without_a_seed_all_tiers_get_the_same_drawn_one(visit: Visit, fake: Fake) -> None:
@@ -52,8 +67,8 @@ def test_without_a_seed_all_tiers_get_the_same_drawn_one(visit: Visit, fake: Fak
     expect(visit.panel.get_by_label("Seed", exact=True)).to_have_value(str(seeds.pop()))
 
 
-def test_tiles_tell_times_steps_speed_up_and_likeness(visit: Visit, fake: Fake) -> None:
-    compare(visit, fake)
+def test_tiles_tell_times_steps_speed_up_and_likeness(compared: Compared) -> None:
+    visit = compared.visit
     for tier in TIERS[1:]:
         tile = visit.panel.get_by_role("article", name=tier)
         expect(tile).to_contain_text(f"{engine_s('none') / engine_s(tier):.2f}×")
@@ -62,10 +77,8 @@ def test_tiles_tell_times_steps_speed_up_and_likeness(visit: Visit, fake: Fake) 
     expect(visit.panel.get_by_role("article", name="none")).to_contain_text("reference")
 
 
-def test_the_wipe_goes_from_one_tier_to_the_other_by_mouse_and_keyboard(
-    visit: Visit, fake: Fake
-) -> None:
-    compare(visit, fake)
+def test_the_wipe_goes_from_one_tier_to_the_other_by_mouse_and_keyboard(compared: Compared) -> None:
+    visit = compared.visit
     slider = visit.panel.get_by_role("slider", name="Wipe")
     over = visit.panel.locator(".wipe-over")
     assert over.evaluate("image => getComputedStyle(image).clipPath") == "inset(0px 50% 0px 0px)"
@@ -78,8 +91,8 @@ def test_the_wipe_goes_from_one_tier_to_the_other_by_mouse_and_keyboard(
     assert float(slider.input_value()) == pytest.approx(25, abs=2)
 
 
-def test_the_amplified_difference_is_that_of_the_pixels(visit: Visit, fake: Fake) -> None:
-    compare(visit, fake)
+def test_the_amplified_difference_is_that_of_the_pixels(compared: Compared) -> None:
+    visit = compared.visit
     visit.panel.get_by_label("Left", exact=True).select_option("slow")
     visit.panel.get_by_label("Difference", exact=True).check()
     visit.panel.get_by_label("Amplified").fill("4")

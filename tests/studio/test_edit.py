@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -107,18 +106,21 @@ def test_strength_goes_along_only_when_it_was_touched(visit: Visit, fake: Fake) 
     assert fake.script.requests[0]["strength"] == "0.35"
 
 
-@pytest.mark.parametrize(
-    ("chosen", "sent"),
-    [((600, 400), (144, 96)), ((40, 40), (128, 128)), ((100, 3000), (16, 256))],
-)
+FITTED = [((600, 400), (144, 96)), ((40, 40), (128, 128)), ((100, 3000), (16, 256))]
+
+
 def test_a_picture_of_another_size_is_fitted_to_what_the_model_takes(
-    visit: Visit, fake: Fake, chosen: tuple[int, int], sent: tuple[int, int]
+    visit: Visit, fake: Fake
 ) -> None:
     fake.script.models[:] = [model("shapes", ["inpainting"], max_side=256)]
-    begin(visit, fake, png_of(chosen))
-    redraw(visit)
-    assert Image.open(io.BytesIO(fake.script.files["image"])).size == sent
-    assert fake.script.requests[0]["size"] == f"{sent[0]}x{sent[1]}"
+    visit.open(fake.url, "edit")
+    visit.fill("Prompt", PROMPT)
+    for chosen, (width, height) in FITTED:
+        visit.choose_picture(png_of(chosen))
+        expect(visit.panel.get_by_text(f"Sent as {width}\u202f×\u202f{height}")).to_be_visible()
+        redraw(visit)
+        assert Image.open(io.BytesIO(fake.script.files["image"])).size == (width, height)
+        assert fake.script.requests[-1]["size"] == f"{width}x{height}"
 
 
 def test_a_model_that_takes_no_mask_shows_no_brush_and_no_strength(

@@ -18,10 +18,10 @@ def test_it_runs_behind_a_prefix_with_and_without_a_slash_at_the_end(
     browser: Browser, fake: Fake
 ) -> None:
     with behind_prefix(fake.url, "/gpu/dit") as address:
-        for opened in (f"{address}/", address, f"{address}?from=mail"):
+        for opened in (f"{address}/", f"{address}?from=mail"):
             with profile(browser) as fresh, visiting(fresh, address) as visit:
                 # Before an address without a slash is mended, the browser may look for files there.
-                visit.refused |= set() if opened.endswith("/") else {404}
+                visit.refused |= set() if opened == f"{address}/" else {404}
                 visit.open(opened)
                 visit.generate(PROMPT)
                 visit.receipt.wait_for()

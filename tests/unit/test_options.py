@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.config import ModelConfig
-from deployments.options import pool_group, pool_options
+from deployments.options import gateway_options, pool_group, pool_options, router_options
 
 Pool = dict[str, Any]
 
@@ -49,6 +49,13 @@ def test_the_replica_runs_in_the_first_bundle_of_its_group(
         "num_gpus": bundles[0].get("GPU", 0),
     }
     assert len(pool_group(model.pools[0]).rank_bundles) == model.pools[0].num_ranks
+
+
+def test_there_are_as_many_gateways_as_the_config_says_and_one_router_of_each_model() -> None:
+    assert gateway_options(3)["num_replicas"] == 3
+    model = model_with({})
+    assert router_options(model)["num_replicas"] == 1
+    assert router_options(model)["name"] != gateway_options(3)["name"]
 
 
 def test_a_pool_with_a_fixed_number_of_replicas_is_not_scaled() -> None:

@@ -79,6 +79,8 @@ def test_every_error_that_http_tells_has_a_code_of_its_own():
             {
                 errors.InvalidRequest,
                 errors.UnknownModel,
+                errors.NotFound,
+                errors.NotReady,
                 errors.RequestTooLarge,
                 errors.IdempotencyConflict,
             },

@@ -149,6 +149,13 @@ def test_a_job_that_begins_part_way_runs_the_last_steps(
     assert (job.strength, job.steps, job.num_inference_steps) == (strength, steps, 20)
 
 
+def test_a_model_has_a_strength_of_its_own_for_those_who_say_none(args: dict[str, Any]):
+    config = config_with(args, "FluxPipeline", default_strength=0.9)
+    assert job_for(config, images=ONE).strength == 0.9
+    assert job_for(config, images=ONE, strength=0.5).strength == 0.5
+    assert job_for(config, images=ONE, mask=b"mask").strength == 1.0
+
+
 @given(st.integers(1, 100), st.floats(0, 1, exclude_min=True))
 def test_strength_never_asks_for_more_steps_than_there_are(steps: int, strength: float):
     ran = steps_at_strength(steps, strength)

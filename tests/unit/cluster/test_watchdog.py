@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.job import Job
@@ -27,6 +29,16 @@ def test_a_known_job_has_a_multiple_of_the_longest_silence(limits: SilenceLimits
     for silence_s in (1.0, 3.0, 2.0):
         limits.learn(likeness(job()), silence_s)
     assert limits.limit_s(job()) == 30
+
+
+def test_a_batch_unlike_any_before_has_as_many_times_as_it_has_pictures(
+    limits: SilenceLimits,
+) -> None:
+    limits.learn(likeness(job()), 1.0)
+    four = replace(job(), n=4)
+    assert limits.limit_s(four) == 40
+    limits.learn(likeness(four), 2.0)
+    assert (limits.limit_s(four), limits.limit_s(job())) == (20, 10)
 
 
 def test_a_quick_job_has_the_least_time_all_the_same(limits: SilenceLimits) -> None:

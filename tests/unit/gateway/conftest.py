@@ -19,9 +19,11 @@ from tests.unit.gateway.documented import Document
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, while it is imported
+    from deployments import video_runner
     from deployments.http_app import http_app
     from deployments.video_runner import VideoRunner
     from tests.unit.gateway.stand_in import Routers
+    from tests.unit.gateway.video_gateways import Gateways
 
 LIMITS = {"max_side": 256, "max_pixels": 32768, "max_steps": 50, "max_images": 4, "max_frames": 17}
 
@@ -56,14 +58,6 @@ def config_in(folder: Path) -> ClusterConfig:
     return ClusterConfig.model_validate(args)
 
 
-def application(
-    config: ClusterConfig, routers: Routers, results: ResultStore, store: JobStore
-) -> FastAPI:
-    """What a gateway serves. Its runner of videos is not started."""
-    runner = VideoRunner(config, routers, store, results)
-    return http_app(config, routers, store, results, runner)
-
-
 @pytest.fixture
 def config(tmp_path: Path) -> ClusterConfig:
     return config_in(tmp_path)
@@ -87,8 +81,23 @@ def routers(config: ClusterConfig, results: ResultStore) -> Routers:
 
 
 @pytest.fixture
-def app(config: ClusterConfig, routers: Routers, results: ResultStore, store: JobStore) -> FastAPI:
-    return application(config, routers, results, store)
+def runner(
+    config: ClusterConfig, routers: Routers, store: JobStore, results: ResultStore
+) -> VideoRunner:
+    """Of videos; it is not started."""
+    return VideoRunner(config, routers, store, results)
+
+
+@pytest.fixture
+def app(
+    config: ClusterConfig,
+    routers: Routers,
+    store: JobStore,
+    results: ResultStore,
+    runner: VideoRunner,
+) -> FastAPI:
+    """What a gateway serves."""
+    return http_app(config, routers, store, results, runner)
 
 
 @pytest.fixture(scope="session")
@@ -96,8 +105,9 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
     config = config_in(tmp_path_factory.mktemp("document"))
     results = ResultStore(config.results)
     store = JobStore(config.database_url, keep_s=1.0)
-    app = application(config, Routers(config, results), results, store)
-    return Document(app.openapi())
+    routers = Routers(config, results)
+    runner = VideoRunner(config, routers, store, results)
+    return Document(http_app(config, routers, store, results, runner).openapi())
 
 
 @pytest.fixture
@@ -118,3 +128,17 @@ def asking(client: TestClient) -> Callable[..., Any]:
         return answer.json()
 
     return ask
+
+
+@pytest.fixture
+def gateways(
+    config: ClusterConfig,
+    routers: Routers,
+    store: JobStore,
+    results: ResultStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Gateways:
+    """In them everything that happens now and then happens much sooner."""
+    for period in ("RENEW_S", "LOOK_S", "AGAIN_S"):
+        monkeypatch.setattr(video_runner, period, 0.05)
+    return Gateways(config, routers, store, results)

@@ -16,10 +16,11 @@ from starlette.testclient import TestClient
 from cluster.config import ClusterConfig
 from cluster.errors import Failure, Refusal, RequestError
 from cluster.request import GenerateRequest, VideoRequest, parse_request, parse_video_request
+from deployments.http_app import http_app
 from deployments.job_store import JobStore
 from deployments.openapi_requests import WORDS
 from deployments.results import ResultStore
-from tests.unit.gateway.conftest import application
+from deployments.video_runner import VideoRunner
 from tests.unit.gateway.documented import Document
 from tests.unit.gateway.stand_in import Routers
 
@@ -179,10 +180,14 @@ def test_behind_a_route_prefix_the_document_names_it(app: FastAPI) -> None:
 
 
 def test_with_a_public_address_the_document_and_the_urls_of_results_name_that(
-    config: ClusterConfig, routers: Routers, results: ResultStore, store: JobStore
+    config: ClusterConfig,
+    routers: Routers,
+    store: JobStore,
+    results: ResultStore,
+    runner: VideoRunner,
 ) -> None:
     public = config.model_copy(update={"public_url": "https://pictures.example/dit/"})
-    app = application(public, routers, results, store)
+    app = http_app(public, routers, store, results, runner)
     with TestClient(app, root_path="/prefix") as client:
         told = client.get("/prefix/openapi.json").json()
         assert told["servers"] == [{"url": "https://pictures.example/dit"}]

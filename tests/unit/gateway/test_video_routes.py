@@ -15,6 +15,7 @@ from cluster.tasks import Task
 from cluster.video_job import VideoError
 from deployments.job_store import JobStore
 from deployments.results import ResultStore
+from deployments.video_runner import VideoRunner
 from tests.unit.gateway.stand_in import CLIP, Routers, picture
 
 VIDEOS = "/v1/videos"
@@ -240,6 +241,11 @@ def test_a_video_that_is_not_made_has_no_clip(
     assert state in answer.json()["error"]["message"]
 
 
+def test_another_variant_than_the_clip_is_refused(client: TestClient) -> None:
+    answer = client.get(f"{VIDEOS}/{UNKNOWN}/content", params={"variant": "thumbnail"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "variant")
+
+
 def test_a_clip_that_was_swept_is_not_found(
     client: TestClient, store: JobStore, routers: Routers, results: ResultStore
 ) -> None:
@@ -267,6 +273,18 @@ def test_a_video_is_cancelled_once_and_one_that_ended_stays_as_it_is(
     assert client.post(f"{VIDEOS}/{video['id']}/cancel").json()["status"] == "cancelled"
     assert client.post(f"{VIDEOS}/{video['id']}/cancel").json()["status"] == "cancelled"
     assert client.post(f"{VIDEOS}/{made['id']}/cancel").json() == made
+
+
+def test_the_runner_of_videos_hears_at_once_of_what_is_new_and_what_is_not_wanted(
+    client: TestClient, runner: VideoRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(runner, "poke", lambda: heard.append("poked"))
+    monkeypatch.setattr(runner, "drop", heard.append)
+    one, other = created(client)["id"], created(client)["id"]
+    client.post(f"{VIDEOS}/{one}/cancel")
+    client.delete(f"{VIDEOS}/{other}")
+    assert heard == ["poked", "poked", one, other]
 
 
 def test_a_database_that_does_not_answer_is_told_with_when_to_come_back(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -15,6 +14,7 @@ from cluster.config import ClusterConfig
 from cluster.errors import InvalidRequest
 from cluster.receipt import GenerateResult
 from cluster.request import GenerateRequest, parse_request
+from deployments.apart import Apart
 from deployments.http_app import http_app
 from deployments.job_store import JobStore
 from deployments.results import ResultStore
@@ -37,10 +37,8 @@ class Gateway:
         self._runner = VideoRunner(config, self._calls, self._jobs, self._results)
         self._runner.start()
         makes_videos = any(model.makes_videos for model in config.models)
-        self._sweeping = asyncio.get_event_loop().create_task(
-            keep_swept(self._results, self._jobs if makes_videos else None),
-            context=contextvars.Context(),
-        )
+        apart = Apart(asyncio.get_running_loop())
+        self._sweeping = apart(keep_swept(self._results, self._jobs if makes_videos else None))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve once this is made."""

@@ -7,10 +7,9 @@ it is told (arrivals, replicas, receipts) and what becomes of its decisions.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +27,7 @@ from cluster.queue import Waiting
 from cluster.routing import Dispatch
 from cluster.scheduler import Scheduler
 from deployments import replica_directory
+from deployments.apart import Apart
 from deployments.audits import Audit, Audits
 from deployments.job_progress import Watched
 from deployments.measured_pools import MeasuredPools
@@ -67,11 +67,12 @@ class Router:
         self._measured = MeasuredPools(model, tiers, self._costs, self._pools)
         self._scheduler = Scheduler(model, self._costs)
         self._answers: dict[str, asyncio.Future[RouterAnswer]] = {}
+        self._callers: dict[str, asyncio.Task[Any] | None] = {}
         self._running: dict[str, Dispatch] = {}
         self._metrics = RouterMetrics(model)
         self._audits = Audits(model, self._pools, self._metrics)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_event_loop()
+        self._apart = Apart(self._loop)
         replica_directory.on_change(self._replicas_changed)
         for handle in pools.values():
             handle._init()
@@ -82,13 +83,17 @@ class Router:
     async def generate(self, job: Job) -> RouterAnswer:
         """The result of a job, or the error why there is none.
 
-        A call again with the same id joins the first.
+        A call again with the same id joins the first, and alone can give the job up from then on:
+        the caller before has died, or thinks so itself.
         """
         answer = self._answers.get(job.request_id) or self._admit(job)
+        caller = self._callers[job.request_id] = asyncio.current_task()
+        answer.add_done_callback(lambda _: self._callers.pop(job.request_id, None))
         try:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
-            self._abandon(job)
+            if self._callers.get(job.request_id) is caller:
+                self._abandon(job)
             raise
 
     async def watch(self, request_id: str, seen: Seen) -> Watched | None:
@@ -290,9 +295,3 @@ class Router:
         """Does `action(job)` after a while, unless the job is answered before."""
         timer = self._loop.call_later(delay_s, action, job)
         answer.add_done_callback(lambda _: timer.cancel())
-
-    def _apart(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs in a context of its own: a request's context must not reach a replica."""
-        task = self._loop.create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -8,14 +8,13 @@ under way, so that no work is done twice while the router lives.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cluster.config import ClusterConfig
 from cluster.errors import (
@@ -30,6 +29,7 @@ from cluster.job import Job, job_of
 from cluster.progress import Progress
 from cluster.receipt import GenerateResult
 from cluster.video_job import VideoError, VideoJob, VideoStatus, percent_done
+from deployments.apart import Apart
 from deployments.job_store import JobStore
 from deployments.results import ResultStore
 from deployments.router_calls import RouterCalls
@@ -77,6 +77,7 @@ class VideoRunner:
     def start(self) -> None:
         """Looks for videos from now on, where some model makes them."""
         if self._models:
+            self._apart = Apart(asyncio.get_running_loop())
             self._looking = self._apart(self._look())
 
     async def stop(self) -> None:
@@ -231,7 +232,3 @@ class VideoRunner:
             except JobStoreUnavailable as error:
                 logger.warning("the end of a video is not written yet: %s", error)
                 await asyncio.sleep(AGAIN_S)
-
-    def _apart(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs in a context of its own, which belongs to no request."""
-        return asyncio.get_running_loop().create_task(work, context=contextvars.Context())

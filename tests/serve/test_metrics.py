@@ -90,5 +90,6 @@ def test_health_ready_and_the_openapi_document_answer(http: httpx.Client) -> Non
     assert http.get("/ready").json() == {"status": "ready", "replicas": REPLICAS}
     document = http.get("/openapi.json").json()
     operation = document["paths"]["/v1/images/generations"]["post"]
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    named = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    schema = document["components"]["schemas"][named.rpartition("/")[2]]
     assert {"prompt", "tier", "deadline_ms"} <= set(schema["properties"])

@@ -20,7 +20,7 @@ from tests.storage_sql.postgres import PostgresServer
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-LONG = {"prompt": "a red circle", "seed": 3, "tier": "none", "num_inference_steps": 400}
+LONG = {"prompt": "a red circle", "seed": 3, "tier": "none", "num_inference_steps": 1500}
 SHORT = LONG | {"num_inference_steps": 8}
 DONE_S = 120.0
 ROUTER_DEATHS = 3

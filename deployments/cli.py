@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from cluster.config import ModelConfig
 from cluster.load import load_config, read_document
 from cluster.simulator.policies import SPELLING as POLICIES
 from cluster.simulator.trace_names import SPELLING as TRACES
@@ -197,7 +198,7 @@ def up(
                 )
                 with out.status("Loading"):
                     wait_ready(child, address, log_file, timeout_s)
-                out.print(_welcome(address, config.models[0].name), highlight=False, soft_wrap=True)
+                out.print(_welcome(address, config.models[0]), highlight=False, soft_wrap=True)
                 wait_end(child, address, log_file)
         except LaunchError as error:
             print(error, file=sys.stderr)
@@ -207,12 +208,13 @@ def up(
         out.print("Stopped.")
 
 
-def _welcome(address: str, model: str) -> str:
+def _welcome(address: str, model: ModelConfig) -> str:
     prompt = "a red circle on a white background"
-    body = f'{{"model": "{model}", "prompt": "{prompt}", "tier": "fast"}}'
+    body = f'{{"model": "{model.name}", "prompt": "{prompt}", "tier": "fast"}}'
+    route = "videos" if model.makes_videos else "images/generations"
     return (
         f"Ready at {address}  (Ctrl-C stops it)\n\n"
-        f"  curl {address}/v1/images/generations"
-        f" -H 'Content-Type: application/json' -d '{body}'\n\n"
-        f"  {address}/v1/models  /v1/tiers  /ready  /metrics  /openapi.json"
+        f"  {address}/  the studio, for a browser\n"
+        f"  {address}/docs  the API\n\n"
+        f"  curl {address}/v1/{route} -H 'Content-Type: application/json' -d '{body}'"
     )

@@ -24,6 +24,8 @@ from tests.serve.faults import (
 from tests.serve.recovery import Disturbance
 from tests.serve.server import Server, serving
 
+ROUNDS = 4
+
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 STALLED_S = 5.0
@@ -91,10 +93,14 @@ def undisturbed(ranks: Server) -> list[Any]:
 def test_a_rank_that_fails_costs_no_caller_its_picture(
     ranks: Server, undisturbed: list[Any], fault: signal.Signals
 ) -> None:
-    disturbance = Disturbance(ranks, "pair", fault)
-    load = steady_load(ranks, disturbance.begin)
-    until(lambda: not set(disturbance.group) & set(ranks.rank_pids()), 60)
-    print(f"{fault.name}: {disturbance.recovery()}")
-    assert load.failures == []
-    assert [answer["data"] for answer in load.answers] == undisturbed
-    assert any(answer["receipt"]["attempts"] > 1 for answer in load.answers)
+    """A rank may be killed between two requests, which tells little: then it is done again."""
+    for _ in range(ROUNDS):
+        disturbance = Disturbance(ranks, "pair", fault)
+        load = steady_load(ranks, disturbance.begin)
+        until(lambda: not set(disturbance.group) & set(ranks.rank_pids()), 60)
+        print(f"{fault.name}: {disturbance.recovery()}")
+        assert load.failures == []
+        assert [answer["data"] for answer in load.answers] == undisturbed
+        if any(answer["receipt"]["attempts"] > 1 for answer in load.answers):
+            return
+    pytest.fail("the rank was at work in no round")

@@ -6,7 +6,8 @@ Two pools stand under one endpoint: two replicas of two ranks, and one of four.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,10 @@ def undisturbed(ranks: Server) -> list[Any]:
     return [answer["data"] for answer in steady_load(ranks, lambda: None).answers]
 
 
+def are_gone(server: Server, pids: Sequence[int]) -> bool:
+    return not set(pids) & set(server.rank_pids())
+
+
 @pytest.mark.parametrize(
     "fault",
     [signal.SIGKILL, signal.SIGUSR2, signal.SIGSTOP],
@@ -97,7 +102,7 @@ def test_a_rank_that_fails_costs_no_caller_its_picture(
     for _ in range(ROUNDS):
         disturbance = Disturbance(ranks, "pair", fault)
         load = steady_load(ranks, disturbance.begin)
-        until(lambda: not set(disturbance.group) & set(ranks.rank_pids()), 60)
+        until(partial(are_gone, ranks, disturbance.group), 60)
         print(f"{fault.name}: {disturbance.recovery()}")
         assert load.failures == []
         assert [answer["data"] for answer in load.answers] == undisturbed

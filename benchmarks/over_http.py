@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -45,10 +46,14 @@ class HttpCall:
 def measure_http(url: str, model: str, prompt: str, size: str, requests: int) -> list[HttpCall]:
     """Sends that many requests one after another over one connection, after two to warm up.
 
+    A server that asks for a key gets that of the variable DIT_SERVE_API_KEY.
+
     Raises:
         HttpFailed: see the class.
     """
-    with httpx.Client(base_url=url, timeout=_TIMEOUT_S) as client:
+    key = os.environ.get("DIT_SERVE_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S) as client:
         calls = [
             _call(client, _body(model, prompt, size, seed))
             for seed in range(_WARM_UP_REQUESTS + requests)

@@ -20,6 +20,7 @@ from benchmarks.router_serving import own_ray
 from benchmarks.router_sheet import Sheet
 from benchmarks.router_stand_in import TimedReplica
 from benchmarks.router_trace import POOL, one_pool
+from cluster.auth import AuthConfig
 from cluster.config import ClusterConfig
 from cluster.simulator.mixes import Kind
 from cluster.simulator.results import percentile
@@ -130,8 +131,8 @@ def _ours() -> serve.Application:
     router = serve.deployment(**router_options(model))(Router).bind(
         model, 1, {POOL: replicas}, tiers=None
     )
-    config = ClusterConfig(models=(model,))
-    return serve.deployment(**gateway_options())(Gateway).bind(config, {model.name: router})
+    config = ClusterConfig(models=(model,), auth=AuthConfig(keys="none"))
+    return serve.deployment(**gateway_options(1))(Gateway).bind(config, {model.name: router})
 
 
 def _bare() -> serve.Application:

@@ -19,6 +19,7 @@ from cluster.simulator.tier_rules import RULES, Choice, Outlook
 from cluster.step_masks import expected_steps
 from cluster.tiers import Tier, acceptable_tiers
 from deployments.engine import EngineResult
+from deployments.jobs_here import Epoch
 from deployments.replica import Done, NotMine, ReplicaAnswer
 
 ENCODE_SHARE = 0.03
@@ -38,7 +39,7 @@ class TimedReplica:
         self._pool = pool
         self._id = serve.get_replica_context().replica_id.unique_id
 
-    async def generate(self, job: Job, tier: Tier, *, replica: str, epoch: int) -> ReplicaAnswer:
+    async def generate(self, job: Job, tier: Tier, *, replica: str, epoch: Epoch) -> ReplicaAnswer:
         """Sleeps through a job, and answers with its stages and steps."""
         if replica != self._id:
             return NotMine()

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks.router_sheet import Sheet
-from cluster import late, pressure, routing, scheduler
+from cluster import late, pressure, routing
 from cluster.simulator.fleet import equal_replicas
 from cluster.simulator.policies import OURS
 from cluster.simulator.results import RunResult
@@ -88,7 +88,7 @@ TIER_VARIANTS = (
 LATE_VARIANTS = (
     *_values(late, "AGEING", 0.0, 0.03, 0.3, 1.0),
     *_values(late, "PATIENCE", 2.0, 4.0, 16.0, 1e9),
-    *_values(scheduler, "LATE_TURN", 5, 10, 40),
+    *_values(late, "LATE_TURN", 5, 10, 40),
 )
 
 

@@ -19,7 +19,11 @@ class Batches:
 
     @property
     def note(self) -> str | None:
-        """For the receipt of a job of several pictures."""
+        """For the receipt of a job of several pictures.
+
+        Of a batch it says that its pictures may differ from those made alone: kernels round
+        otherwise at another batch size (measured in `tests/engine/test_batches.py`).
+        """
         pictures = sum(self.sizes)
         if pictures == 1:
             return None
@@ -29,7 +33,10 @@ class Batches:
             how = "in one batch"
         else:
             how = f"in batches of {_listed(self.sizes)}"
-        return f"{pictures} pictures {how}: {self.reason}"
+        note = f"{pictures} pictures {how}: {self.reason}"
+        if len(self.sizes) == pictures:
+            return note
+        return f"{note}; the last bits may differ from those of pictures made alone"
 
 
 def batches(

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 from pydantic import Field, field_validator, model_validator
 
+from cluster.auth import AuthConfig
+from cluster.key_limits import KeyLimits
 from cluster.picture_metadata import PictureMetadata
 from cluster.pool import Name, PoolConfig, TierName
 from cluster.results import ResultsConfig
+from cluster.secret_reference import variable_of
 from cluster.sections import Section
 from cluster.tasks import Task, tasks_of
 from cluster.tiers import Tier
+from cluster.tracing import TracingConfig
 
 PICTURE_MULTIPLE = 16
 """Width and height are multiples of this: the autoencoder's 8 times the transformer patches' 2."""
@@ -114,18 +119,34 @@ class ClusterConfig(Section):
     """Everything under `applications[].args`.
 
     `public_url` is the address at which callers reach the gateways, where a proxy stands before
-    them. `database_url` is one of SQLAlchemy's; SQLite serves the gateways of one machine.
+    them. `database_url` is one of SQLAlchemy's; SQLite serves the gateways of one machine. As
+    `env:NAME` it is what the environment variable NAME holds where a gateway runs. `key_limits` are
+    those of every key that has none of its own.
     """
 
     models: tuple[ModelConfig, ...]
     gateways: int = Field(1, ge=1)
     public_url: str | None = Field(None, pattern=r"^https?://\S+$")
     results: ResultsConfig = Field(default_factory=ResultsConfig)
-    database_url: str = Field("sqlite:///var/jobs.db", pattern=r"^[a-z0-9+]+://")
+    database_url: str = "sqlite:///var/jobs.db"
     picture_metadata: PictureMetadata = "settings"
     max_body_bytes: int = Field(1_000_000, ge=1_000)
     max_upload_bytes: int = Field(50_000_000, ge=1_000)
     max_attempts: int = Field(3, ge=1)
+    tracing: TracingConfig | None = None
+    auth: AuthConfig = Field(default_factory=AuthConfig)
+    key_limits: KeyLimits | None = None
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database(cls, value: str) -> str:
+        """What is wrong is told without the value: it may hold a password."""
+        if variable_of(value) is None and not re.match(r"[a-z0-9+]+://", value):
+            raise ValueError(
+                "it is no URL of a database, such as sqlite:///var/jobs.db, and names none, "
+                "as env:DATABASE_URL does"
+            )
+        return value
 
     @model_validator(mode="after")
     def _names_differ(self) -> ClusterConfig:
@@ -134,6 +155,12 @@ class ClusterConfig(Section):
         names = [model.name for model in self.models]
         if len(set(names)) < len(names):
             raise ValueError(f"models: two models have the same name ({', '.join(sorted(names))})")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_have_keys(self) -> ClusterConfig:
+        if self.key_limits is not None and not self.auth.asks_for_keys:
+            raise ValueError("key_limits: there are no keys to limit, as auth says none")
         return self
 
     def model_named(self, name: str) -> ModelConfig | None:

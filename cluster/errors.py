@@ -4,6 +4,12 @@
       ConfigError              the config file is wrong (exit code 2)
       RequestError             the caller can mend it
         InvalidRequest      400
+        Unauthorized        401
+        Forbidden           403
+          InsufficientScope 403
+          LoopbackOnly      403
+          CrossOrigin       403
+        BodyTooSlow         408
         UnknownModel        404
         NotFound            404
         NotReady            409
@@ -11,20 +17,28 @@
         IdempotencyConflict 409
       Refusal                  the cluster cannot do it now; a later try may succeed
         QueueFull           429
+        LimitReached        429  the key has used what it may
         OutOfReach          429  the deadline cannot be kept, even at the floor
         NoReplica           503
         JobStoreUnavailable 503
+        KeysUnavailable     503
       Failure                  accepted, but not done
         DeadlinePassed      504
         EngineFailed        500
+        OutputCorrupt       500  what was made is no picture, and was kept back
         ResultsUnavailable  503
+        GatewayDied         503
 
 All of them pickle, so that they cross processes as values.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+_NO_KEY = (
+    "this needs an API key that is known and works: send it as Authorization: Bearer dit_ID_SECRET"
+)
 
 
 class DitServeError(Exception):
@@ -87,6 +101,45 @@ class InvalidRequest(RequestError):
     code = "invalid_value"
 
 
+class Unauthorized(RequestError):
+    """No key was sent, or none that works: one sentence for all, so that nothing can be learnt."""
+
+    http_status = 401
+    code = "invalid_api_key"
+
+    def __init__(self, message: str = _NO_KEY, **facts: Any) -> None:
+        super().__init__(message, **facts)
+
+
+class Forbidden(RequestError):
+    """Whoever asks may not do this."""
+
+    http_status = 403
+
+
+class InsufficientScope(Forbidden):
+    """The key is known, and is for something else."""
+
+    code = "insufficient_scope"
+
+
+class LoopbackOnly(Forbidden):
+    """There are no keys, and the caller is on another machine."""
+
+    code = "loopback_only"
+
+
+class CrossOrigin(Forbidden):
+    """There are no keys, and a page of another origin asks, or one under a strange name."""
+
+    code = "cross_origin"
+
+
+class BodyTooSlow(RequestError):
+    http_status = 408
+    code = "body_too_slow"
+
+
 class UnknownModel(RequestError):
     http_status = 404
     code = "model_not_found"
@@ -129,6 +182,12 @@ class QueueFull(Refusal):
     code = "queue_full"
 
 
+class LimitReached(Refusal):
+    """The key has used what it may of the model; others are not concerned."""
+
+    code = "limit_reached"
+
+
 class OutOfReach(Refusal):
     """`earliest_feasible_s` is the least deadline that would be taken now, in seconds."""
 
@@ -149,6 +208,14 @@ class JobStoreUnavailable(Refusal):
     code = "job_store_unavailable"
 
 
+class KeysUnavailable(Refusal):
+    """Where keys are kept does not answer, so nobody can be let in."""
+
+    http_status = 503
+    error_type = "server_error"
+    code = "keys_unavailable"
+
+
 class Failure(DitServeError):
     """The request was accepted and could not be finished."""
 
@@ -163,8 +230,21 @@ class EngineFailed(Failure):
     code = "engine_failed"
 
 
+class OutputCorrupt(Failure):
+    """What was made cannot be right: it has values that are no numbers, or is black all over."""
+
+    code = "output_corrupt"
+
+
 class ResultsUnavailable(Failure):
     """The place where results are kept cannot be read or written, for the reason it gave."""
 
     http_status = 503
     code = "results_unavailable"
+
+
+class GatewayDied(Failure):
+    """The gateway process that had the request ended; what it asked for may have been made."""
+
+    http_status = 503
+    code = "gateway_died"

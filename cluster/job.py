@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from cluster.key_limits import KeyLimits
 from cluster.tasks import Task
 from cluster.tiers import Tier
 
@@ -24,7 +25,9 @@ class Job:
     `mask` a file whose transparent pixels are to be redrawn. `strength`, 0 to 1, is how much of the
     schedule is run on them. `partial_images` is how many previews are wanted. With `store_as`, the
     pictures go to the result store under that key, with "_0" and so on where there may be several,
-    instead of back to the caller.
+    instead of back to the caller. `traceparent` is the span to which those of this job belong (W3C
+    Trace Context); it makes no other job, and nor do `key_id`, the id of the key that asked, and
+    `limits`, those of that key.
     """
 
     request_id: str
@@ -55,6 +58,17 @@ class Job:
     strength: float | None = None
     partial_images: int = 0
     store_as: str | None = None
+    traceparent: str | None = field(default=None, compare=False)
+    key_id: str = field(default="", compare=False)
+    limits: KeyLimits | None = field(default=None, compare=False)
+
+    @property
+    def turn(self) -> str:
+        """Who is fair to whom: keys to keys, or where there are none, users to users.
+
+        One key may name many users, and gets no more turns for it.
+        """
+        return self.key_id or self.caller
 
     @property
     def steps(self) -> int:
@@ -67,9 +81,15 @@ class Job:
         return steps_at_strength(self.num_inference_steps, self.strength)
 
     def as_mapping(self) -> dict[str, Any]:
-        """What JSON can hold of it: everything but the files, which are kept apart."""
+        """What JSON can hold of it: all but the files and the key's id and limits, kept apart.
+
+        An untraced job has no `traceparent` there.
+        """
         mapping = asdict(self)
-        del mapping["images"], mapping["mask"]
+        for name in ("images", "mask", "key_id", "limits"):
+            del mapping[name]
+        if self.traceparent is None:
+            del mapping["traceparent"]
         return mapping
 
 

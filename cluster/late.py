@@ -1,12 +1,13 @@
 """Jobs that can no longer make it: served last, the shortest work first, callers in turn.
 
 Nobody starves: among the late, waiting counts as well as shortness; and one that has waited very
-long is entitled to a turn before those that can still make it.
+long is entitled to a turn before those that can still make it. The later it is, the more often such
+turns come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 from cluster.queue import Waiting
@@ -15,8 +16,18 @@ AGEING = 0.1
 """Seconds of work that each second past its place makes up for, among one caller's late jobs."""
 
 PATIENCE = 8.0
-"""Times the time that it had, or its shortest work if that is more: a job that has waited longer is
-entitled to a turn."""
+"""A job that has waited for so many times the time that it had is entitled to a turn."""
+
+COUNTED = 3.0
+"""Beyond its deadline, what it had counts as no less than its shortest work and as no more than so
+many times that: who had an hour does not wait for eight."""
+
+LATE_TURN = 20.0
+"""One of so many seconds that a pool works goes to the entitled when the patience of the first is
+just over; of half as many when it is late by twice as much, and so on."""
+
+SHORTEST_TURN = 2.0
+"""They never get more than one of so many seconds of work."""
 
 _Heap = list[tuple[float, int]]
 """Of (key, number of arrival); numbers that are no longer here are dropped when they come up."""
@@ -61,6 +72,15 @@ class LateLine:
         )
         return waiting if waiting is not None and _entitled_s(waiting) <= now_s else None
 
+    def share(self, pool: str) -> Callable[[float], float] | None:
+        """What part of a pool's work the late can have at a time; None where nobody is late.
+
+        By the first of each lane to be entitled; it has its turn of `LATE_TURN` before it is.
+        """
+        oldest = [lane.oldest(self._here) for lane in self._lanes_of([pool])]
+        late = [waiting for waiting in oldest if waiting is not None]
+        return _share_of(late) if late else None
+
     def served(self, waiting: Waiting) -> None:
         """Counts a late job's work against its caller's turn."""
         self._lanes[frozenset(waiting.offers)].served(waiting)
@@ -82,7 +102,7 @@ class _Lane:
         self._oldest: _Heap = []
 
     def add(self, waiting: Waiting) -> None:
-        caller = waiting.job.caller
+        caller = waiting.job.turn
         if caller not in self._callers:
             self._callers[caller] = []
             self._had_s[caller] = max(self._had_s.get(caller, 0.0), self._virtual_s)
@@ -112,11 +132,30 @@ class _Lane:
         return here[self._oldest[0][1]] if self._oldest else None
 
     def served(self, waiting: Waiting) -> None:
-        caller = waiting.job.caller
+        caller = waiting.job.turn
         if caller in self._callers:
             self._virtual_s = self._had_s[caller]
             self._had_s[caller] += waiting.least_s
             heappush(self._turns, (self._had_s[caller], caller))
+
+
+def late_turn(waiting: Waiting, at_s: float) -> float:
+    """One of so many seconds of work is for a late job at that time, while it is the first."""
+    return 1.0 / _share_of([waiting])(at_s)
+
+
+def _share_of(late: Sequence[Waiting]) -> Callable[[float], float]:
+    """What part of a pool's work is for them at a time; a decision asks for many times."""
+    slopes = [(waiting.due_s, LATE_TURN * _patience_s(waiting)) for waiting in late]
+
+    def share(at_s: float) -> float:
+        most = 1.0 / LATE_TURN
+        for due_s, whole_s in slopes:
+            if (part := (at_s - due_s) / whole_s) > most:
+                most = part
+        return min(most, 1.0 / SHORTEST_TURN)
+
+    return share
 
 
 def _urgency(waiting: Waiting) -> float:
@@ -124,5 +163,10 @@ def _urgency(waiting: Waiting) -> float:
 
 
 def _entitled_s(waiting: Waiting) -> float:
-    had_s = waiting.due_s - waiting.arrived_s
-    return waiting.arrived_s + PATIENCE * max(had_s, waiting.least_s)
+    return waiting.due_s + _patience_s(waiting)
+
+
+def _patience_s(waiting: Waiting) -> float:
+    """How late a job must be."""
+    least_s, had_s = waiting.least_s, waiting.due_s - waiting.arrived_s
+    return (PATIENCE - 1.0) * max(least_s, min(had_s, COUNTED * least_s))

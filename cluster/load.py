@@ -20,6 +20,10 @@ from cluster.sections import fault_lines, shown
 IMPORT_PATH = "deployments.app:build_app"
 
 
+_BAD_SCALAR = (ValueError, KeyError, AttributeError)
+"""What PyYAML lets out where a scalar is not of its type, as 2026-99-99 is no date."""
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML as everybody reads it, but a key given twice is an error and not the last one wins."""
 
@@ -38,20 +42,29 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; None where it is empty.
 
     Raises:
-        ConfigError: no such file, not YAML, or no mapping at its top.
+        ConfigError: no such file, or not YAML.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
-        document = yaml.load(text, Loader=_UniqueKeyLoader)
-    except (yaml.YAMLError, RecursionError) as error:
+        return yaml.load(text, Loader=_UniqueKeyLoader)
+    except (yaml.YAMLError, RecursionError, *_BAD_SCALAR) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: no such file, not YAML, or no mapping at its top.
+    """
+    document = read_yaml(path)
     if document is None:
         raise ConfigError(f"{path}: is empty; a Serve config has the key applications")
     if not isinstance(document, dict):

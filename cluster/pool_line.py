@@ -5,26 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from cluster.backlog import Backlog
+from cluster.backlog import Backlog, Supply
+from cluster.late import LateLine, late_turn
 from cluster.pool import PoolConfig
 from cluster.queue import Waiting
 from cluster.replicas import PoolReplicas
+
+PUT_OFF = 2.0
+"""For the sake of a promise a turn of the late comes after so many times as much other work."""
 
 
 class PoolLine:
     """The jobs that would make it if this pool began them now, by deadline.
 
     `promises` are those of them whose deadline was promised. A job that several pools may serve
-    stands in the line of each, with a part of its work.
+    stands in the line of each, with a part of its work. `late` are those that no pool would begin
+    in time; promises leave them their turns. `since_turn_s` is the other work that was begun since
+    the last of these.
     """
 
-    def __init__(self, pool: PoolConfig) -> None:
+    def __init__(self, pool: PoolConfig, late: LateLine) -> None:
         self.name = pool.name
         self.ranks = pool.num_ranks
         self.tiers = tuple(pool.tiers)
         self.replicas = PoolReplicas(pool.autoscaling.cold_start_s)
         self.hopeful = Backlog()
         self.promises = Backlog()
+        self.since_turn_s = 0.0
+        self._late = late
         self._here: dict[int, Waiting] = {}
         self._closing: list[tuple[float, int]] = []
 
@@ -71,29 +79,45 @@ class PoolLine:
         room_s = self.promise_slack_s(now_s)
         return first if first.offers[self.name].least_s <= room_s else self.promises.first()
 
+    def late_have_turn(self, now_s: float) -> bool:
+        """Is this pool's next job one of those that are entitled, if any is?
+
+        After enough other work it is; after up to `PUT_OFF` times as much where sooner would break
+        a promise.
+        """
+        late = self._late.entitled([self.name], now_s)
+        if late is None:
+            return False
+        work_s = late.offers[self.name].least_s
+        others_s = (late_turn(late, now_s) - 1.0) * work_s - _ROUNDING_S
+        if self.since_turn_s < others_s:
+            return False
+        spare_s = self.promises.slack_s(self.replicas.supply(now_s), self.replicas.count)
+        return work_s <= spare_s or self.since_turn_s >= PUT_OFF * others_s
+
     def slack_s(self, now_s: float) -> float:
         """Replica-seconds that this pool can spare with every deadline in its line kept."""
-        return self.hopeful.slack_s(
-            lambda until_s: self.replicas.supply_s(until_s, now_s), self.replicas.count
-        )
+        return self.hopeful.slack_s(self.replicas.supply(now_s), self.replicas.count)
 
     def promise_slack_s(self, now_s: float) -> float:
-        """Replica-seconds that this pool can spare with every promise in its line kept."""
-        return self.promises.slack_s(
-            lambda until_s: self.replicas.supply_s(until_s, now_s), self.replicas.count
-        )
+        """The same for every promise, with the turns of the late until then left to them."""
+        return self.promises.slack_s(self._besides_late(now_s), self.replicas.count)
 
     def has_room_for(
         self, waiting: Waiting, work_s: float, now_s: float, usable_share: float
     ) -> bool:
         """Could the promises here, and this one, all be kept with that part of the pool?"""
         room_s = self.promises.slack_behind_s(
-            waiting,
-            lambda until_s: usable_share * self.replicas.supply_s(until_s, now_s),
-            self.replicas.count,
-            work_s,
+            waiting, self._besides_late(now_s, usable_share), self.replicas.count, work_s
         )
         return room_s >= -_ROUNDING_S
+
+    def _besides_late(self, now_s: float, usable_share: float = 1.0) -> Supply:
+        """A part of what the pool can do until a time, less what the late can have by then."""
+        supply_s, late_share = self.replicas.supply(now_s), self._late.share(self.name)
+        if late_share is None:
+            return lambda until_s: usable_share * supply_s(until_s)
+        return lambda until_s: usable_share * (1.0 - late_share(until_s)) * supply_s(until_s)
 
     def _closes_s(self, waiting: Waiting) -> float:
         return waiting.due_s - waiting.offers[self.name].least_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
@@ -48,6 +49,23 @@ class Pricing:
             patience_s -= now_s
         promised = job.deadline_s is not None and job.late == "refuse"
         return Waiting(job, now_s, number, now_s + patience_s, promised, known, offers)
+
+    def sure_share(self, waiting: Waiting, now_s: float) -> float:
+        """How much of its time until a job is due a pool may promise, where it is least sure.
+
+        Were it promised to the last second, a line that takes a little longer than its medians
+        would break every second promise. So many jobs like this one as fit, each beyond its median
+        by chance, exceed their sum by the spread of one over the root of their number: that much of
+        what 95 of 100 stay under is left free. Work that always takes the same leaves nothing.
+        """
+        shares = []
+        for name, offer in waiting.offers.items():
+            least = self._costs.forecast(waiting.job, name, offer.tiers[-1])
+            time_s = self._lines[name].replicas.supply_s(waiting.due_s, now_s)
+            jobs = max(1.0, time_s / least.p50_s)
+            beyond = least.p95_s / least.p50_s - 1.0
+            shares.append(1.0 / (1.0 + beyond / math.sqrt(jobs)))
+        return min(shares)
 
     def at_level(self, job: Job, offers: Mapping[str, Offer], level: Tier) -> dict[str, float]:
         """Seconds of the job by pool, in the best acceptable tier that is not better than a level.

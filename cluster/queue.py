@@ -29,7 +29,7 @@ class Waiting:
 
     `due_s` is the caller's deadline, or for a job without one a target to order by. It is a promise
     if the job was admitted because it could be kept. Nobody is refused by forecasts that were never
-    `measured`.
+    `measured`. What the replicas in `avoids` made of it was corrupt.
     """
 
     job: Job
@@ -40,6 +40,7 @@ class Waiting:
     measured: bool
     offers: Mapping[str, Offer]
     attempts: int = 0
+    avoids: frozenset[str] = frozenset()
 
     @property
     def place(self) -> Place:
@@ -50,4 +51,9 @@ class Waiting:
     @property
     def least_s(self) -> float:
         """Seconds of the shortest work that would do."""
-        return min(offer.least_s for offer in self.offers.values())
+        return min(self.least_by_pool_s.values())
+
+    @property
+    def least_by_pool_s(self) -> dict[str, float]:
+        """The same for each pool that would do it."""
+        return {name: offer.least_s for name, offer in self.offers.items()}

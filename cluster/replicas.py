@@ -6,6 +6,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection
 from itertools import accumulate
 
+from cluster.backlog import Supply
+
 OVERDUE_S = 0.1
 """What a job that should be done by now is taken to need still."""
 
@@ -79,9 +81,17 @@ class PoolReplicas:
             else:
                 self._free[new] = None
 
-    def take(self, until_s: float) -> str:
-        """The replica that has been free the longest, busy from now on until about then."""
-        replica = next(iter(self._free))
+    def free_besides(self, avoided: Collection[str]) -> bool:
+        """Whether one is free that is not to be avoided."""
+        return any(replica not in avoided for replica in self._free)
+
+    def take(self, until_s: float, avoided: Collection[str] = ()) -> str:
+        """The replica that has been free the longest, busy from now on until about then.
+
+        One of those to be avoided is taken only where no other is free.
+        """
+        free = iter(self._free)
+        replica = next((each for each in free if each not in avoided), next(iter(self._free)))
         del self._free[replica]
         self._work(replica, until_s)
         return replica
@@ -106,16 +116,27 @@ class PoolReplicas:
 
     def supply_s(self, until_s: float, now_s: float) -> float:
         """Replica-seconds from now until then that are not taken by what runs."""
-        if until_s <= now_s:
-            return 0.0
+        return self.supply(now_s)(until_s)
+
+    def supply(self, now_s: float) -> Supply:
+        """The same for any time; a decision asks for many."""
         if not self._running:
-            return max(0.0, until_s - self._loaded_s(now_s))
+            loaded_s = self._loaded_s(now_s)
+            return lambda until_s: max(0.0, until_s - loaded_s)
         if self._sums is None:
             self._sums = list(accumulate(self._ends, initial=0.0))
-        overdue = bisect_right(self._ends, now_s)
-        ending = bisect_left(self._ends, until_s, overdue)
-        free = (len(self._free) + overdue) * (until_s - now_s)
-        return free + (ending - overdue) * until_s - (self._sums[ending] - self._sums[overdue])
+        ends, sums = self._ends, self._sums
+        overdue = bisect_right(ends, now_s)
+        free, ended_s = len(self._free) + overdue, sums[overdue]
+
+        def supply_s(until_s: float) -> float:
+            if until_s <= now_s:
+                return 0.0
+            ending = bisect_left(ends, until_s, overdue)
+            freed_s = (ending - overdue) * until_s - (sums[ending] - ended_s)
+            return free * (until_s - now_s) + freed_s
+
+        return supply_s
 
     def work_left_s(self, now_s: float) -> float:
         """Replica-seconds that the busy ones should take still; never 0 while one works."""

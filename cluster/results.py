@@ -6,16 +6,16 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from cluster.secret_reference import holds_password
 from cluster.sections import Section, shown
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _LOCAL_SCHEMES = ("file", "local")
 _S3_SCHEMES = ("s3", "s3a")
-_SECRETS = {
+SECRET_OPTIONS = {
     "account_key",
     "aws_access_key_id",
     "aws_secret_access_key",
@@ -30,6 +30,10 @@ _SECRETS = {
     "username",
 }
 """The options by which the filesystems of fsspec take keys and passwords."""
+
+_WHERE_KEYS_COME_FROM = (
+    "the keys of S3 are taken from the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
 
 
 class ResultsConfig(Section):
@@ -50,6 +54,8 @@ class ResultsConfig(Section):
     @field_validator("url")
     @classmethod
     def _is_a_place(cls, value: str) -> str:
+        if holds_password(value):
+            raise ValueError(f"a password does not belong in a config; {_WHERE_KEYS_COME_FROM}")
         scheme, separator, path = value.partition("://")
         if not value.isprintable() or value != value.strip():
             raise ValueError("it has blanks at an end, or characters that cannot be shown")
@@ -61,18 +67,17 @@ class ResultsConfig(Section):
             raise ValueError(
                 f"{shown(value)} is neither a folder nor a URL, which is written s3://bucket/prefix"
             )
-        if separator and urlsplit(value).password is not None:
-            raise ValueError("a password does not belong in a config")
         return value.rstrip("/") or "/"
 
     @field_validator("options")
     @classmethod
     def _has_no_secrets(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        if secrets := sorted(_SECRETS.intersection(_names(value))):
+        secrets = SECRET_OPTIONS.intersection(_names(value))
+        secrets |= {name for name, text in _texts(value) if holds_password(text)}
+        if secrets:
             raise ValueError(
-                f"{', '.join(secrets)}: keys and passwords do not belong in a config; "
-                "those of S3 are taken from the environment, as AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY"
+                f"{', '.join(sorted(secrets))}: keys and passwords do not belong in a config; "
+                f"{_WHERE_KEYS_COME_FROM}"
             )
         return value
 
@@ -101,3 +106,12 @@ def _names(options: Mapping[str, Any]) -> Iterator[str]:
         yield name
         if isinstance(value, Mapping):
             yield from _names(value)
+
+
+def _texts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The options that are texts, and those within them, by their names."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _texts(value)
+        elif isinstance(value, str):
+            yield name, value

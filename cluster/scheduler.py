@@ -13,6 +13,7 @@ from cluster.autoscaling import PoolDemand
 from cluster.config import ModelConfig
 from cluster.cost import Costs, Forecast
 from cluster.demand import Demand
+from cluster.elsewhere import ElsewhereLine
 from cluster.errors import DitServeError, QueueFull
 from cluster.fairness import Callers, Standing
 from cluster.job import Job
@@ -25,10 +26,6 @@ from cluster.queue import Waiting
 from cluster.routing import Dispatch, Option, choose
 from cluster.tiers import Tier
 
-LATE_TURN = 20
-"""One of so many dispatches of a pool goes to a late job that has waited beyond patience, if any
-has."""
-
 NEWCOMERS_ROOM = 0.1
 """Part of the line and of the promises that a caller over its share leaves to the others."""
 
@@ -39,15 +36,15 @@ class Scheduler:
     def __init__(self, model: ModelConfig, costs: Costs) -> None:
         self._model = model
         self._costs = costs
-        self._lines = {pool.name: PoolLine(pool) for pool in model.pools}
+        self._late = LateLine()
+        self._lines = {pool.name: PoolLine(pool, self._late) for pool in model.pools}
         self._pricing = Pricing(model, costs, self._lines)
         self._demands = {pool.name: Demand() for pool in model.pools}
-        self._late = LateLine()
+        self._elsewhere = ElsewhereLine()
         self._waiting: dict[str, Waiting] = {}
         self._callers = Callers()
         self._pressures = {pool.name: Pressure() for pool in model.pools}
         self._arrivals = 0
-        self._since_late = dict.fromkeys(self._lines, 0)
 
     def __len__(self) -> int:
         """How many wait."""
@@ -62,9 +59,8 @@ class Scheduler:
         replicas = self._lines[pool].replicas
         before = len(replicas.running)
         replicas.changed(running)
-        if len(replicas.running) != before and (
-            len(self._lines) > 1 or 0 in (before, len(running))
-        ):
+        changed = len(replicas.running) != before
+        if self._elsewhere or (changed and (len(self._lines) > 1 or 0 in (before, len(running)))):
             self._line_up_again(now_s)
 
     def loads_in(self, pool: str, seconds: float) -> None:
@@ -75,7 +71,7 @@ class Scheduler:
         """Takes a job into the line; or says why not."""
         waiting = self._pricing.priced(job, now_s, self._arrivals + 1)
         self._close(now_s)
-        self._callers.seen(job.caller, now_s)
+        self._callers.seen(job.turn, now_s)
         usual_s = self._usual_parts_s(waiting)
         for name, work_s in usual_s.items():
             self._demands[name].arrive(work_s, now_s)
@@ -105,9 +101,13 @@ class Scheduler:
         if not free or not self._waiting:
             return None
         self._close(now_s)
-        turn = [line for line in free if self._since_late[line.name] >= LATE_TURN - 1]
+        if again := self._elsewhere.next(self._lines):
+            return self._send(*again, now_s)
+        turn = [line for line in free if line.late_have_turn(now_s)]
         if old := self._late.entitled([line.name for line in turn], now_s):
-            return self._send_late(old, turn, "its turn after a long wait", now_s)
+            sent = self._send_late(old, turn, "its turn after a long wait", now_s)
+            self._lines[sent.pool].since_turn_s = 0.0
+            return sent
         candidates = [(waiting, line) for line in free if (waiting := line.candidate(now_s))]
         if candidates:
             first = min((waiting for waiting, _ in candidates), key=lambda each: each.place)
@@ -154,7 +154,7 @@ class Scheduler:
 
     def _wait(self, waiting: Waiting, usual_s: Mapping[str, float], now_s: float) -> None:
         self._waiting[waiting.job.request_id] = waiting
-        self._callers.holds(waiting.job.caller, waiting.least_s)
+        self._callers.holds(waiting.job.turn, waiting.least_s)
         for name, work_s in usual_s.items():
             self._demands[name].wait(waiting.number, work_s)
         self._line_up(waiting, now_s)
@@ -170,6 +170,7 @@ class Scheduler:
         ]
         option, reason = choose(options, waiting.due_s - now_s)
         self._pressures[option.pool].served(waiting.due_s - waiting.arrived_s)
+        self._lines[option.pool].since_turn_s += option.forecast.p50_s
         return self._dispatch(waiting, option.pool, option.tier, option.forecast, reason, now_s)
 
     def _level(self, line: PoolLine, own_s: Mapping[str, float], now_s: float) -> Tier:
@@ -190,7 +191,6 @@ class Scheduler:
             for tier in waiting.offers[line.name].tiers
         ]
         forecast, pool, tier = min(forecasts, key=lambda each: (each[0].p50_s, each[1]))
-        self._since_late[pool] = -1
         return self._dispatch(waiting, pool, tier, forecast, f"{tier}: {reason}", now_s)
 
     def _dispatch(
@@ -202,14 +202,14 @@ class Scheduler:
         reason: str,
         now_s: float,
     ) -> Dispatch:
-        self._since_late[pool] += 1
-        replica = self._lines[pool].replicas.take(now_s + forecast.p50_s)
+        replica = self._lines[pool].replicas.take(now_s + forecast.p50_s, waiting.avoids)
         return Dispatch(waiting, pool, replica, tier, forecast, reason)
 
     def _take(self, waiting: Waiting) -> dict[str, float]:
         """Takes a job out; the work that it was for each pool."""
         del self._waiting[waiting.job.request_id]
-        self._callers.let_go(waiting.job.caller, waiting.least_s)
+        self._callers.let_go(waiting.job.turn, waiting.least_s)
+        self._elsewhere.leave(waiting)
         if not self._late.remove(waiting):
             for line in self._lines.values():
                 line.leave(waiting)
@@ -224,7 +224,9 @@ class Scheduler:
 
     def _line_up(self, waiting: Waiting, now_s: float) -> None:
         """Gives a job its place with each pool on which it can make it, or among the late."""
-        parts_s = self._pricing.parts_s(_least(waiting))
+        if self._elsewhere.takes(waiting, self._counted(waiting).values()):
+            return
+        parts_s = self._pricing.parts_s(waiting.least_by_pool_s)
         fits = False
         for name, line in self._counted(waiting).items():
             line.replicas.wake(now_s)
@@ -239,6 +241,7 @@ class Scheduler:
         for line in self._lines.values():
             line.clear()
         self._late.clear()
+        self._elsewhere.clear()
         for waiting in self._waiting.values():
             self._line_up(waiting, now_s)
 
@@ -253,9 +256,9 @@ class Scheduler:
             return full
         if not waiting.promised or not waiting.measured:
             return None
-        parts_s = self._pricing.parts_s(_least(waiting))
-        usable = 1.0 if not len(self._late) else 1.0 - 1.0 / LATE_TURN
-        if self._callers.standing(waiting.job.caller) is Standing.OVER_ITS_SHARE:
+        parts_s = self._pricing.parts_s(waiting.least_by_pool_s)
+        usable = self._pricing.sure_share(waiting, now_s)
+        if self._callers.standing(waiting.job.turn) is Standing.OVER_ITS_SHARE:
             usable *= 1.0 - NEWCOMERS_ROOM
         if can_promise(waiting, lines, parts_s, now_s, usable):
             return None
@@ -270,7 +273,7 @@ class Scheduler:
     ) -> QueueFull | None:
         """Refuses what would wait in a full line; callers under their share have a little more."""
         model, under = self._model, Standing.UNDER_ITS_SHARE
-        more = self._callers.standing(waiting.job.caller) is under
+        more = self._callers.standing(waiting.job.turn) is under
         room = 1.0 + NEWCOMERS_ROOM if more else 1.0
         if len(self._waiting) >= model.max_queued * room:
             first_s = min(line.replicas.first_free_s(now_s) for line in lines.values())
@@ -287,7 +290,3 @@ class Scheduler:
                 retry_after_s=max(1.0, backlog_s - model.max_backlog_s),
             )
         return None
-
-
-def _least(waiting: Waiting) -> dict[str, float]:
-    return {name: offer.least_s for name, offer in waiting.offers.items()}

@@ -25,7 +25,7 @@ _WORDS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "string_type": "must be text",
-    "bytes_type": "must be the bytes of a file",
+    "bytes_type": "must be a file, sent in a form, as no address is fetched",
 }
 """Plain words for pydantic's, which speak of Python's types."""
 
@@ -35,7 +35,10 @@ _SELF_EXPLAINED = ("unknown_key", "key_given_twice", "value_error", "missing")
 class Section(BaseModel):
     """A frozen mapping. `old_names` are translated before anything else is looked at."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # Pydantic's own text of an error reaches tracebacks, where no value of a config may stand.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
     old_names: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")

@@ -20,8 +20,11 @@ class Tier(StrEnum):
     @property
     def rank(self) -> int:
         """0 for the best quality, 4 for the least."""
-        return list(Tier).index(self)
+        return _RANKS[self]
 
+
+_RANKS = {tier: rank for rank, tier in enumerate(Tier)}
+"""Asked for many times in each of the router's decisions."""
 
 MASKED_STEPS_MIN = 8
 """For fewer steps than this no preset makes a step mask; one given as numbers may.

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from cluster.errors import InvalidRequest
+from cluster.errors import IdempotencyConflict, InvalidRequest
 
 IDEMPOTENCY_KEY_MAX_CHARS = 255
 """More than any random key needs, and less than an index of PostgreSQL takes."""
@@ -52,10 +52,10 @@ class VideoError:
 class VideoJob:
     """A video that was asked for. Times are Unix seconds; `seconds` is the clip's length as text.
 
-    `owner` is who asked, empty where nobody is told apart; `job` is what to do, as JSON has it.
-    `attempts` counts the claims whose work was not handed back; `lease_holder` is who works on it,
-    or did when it ended. `completed_at` is when it ended, in whatever way; from `expires_at` on
-    neither it nor its result need be there.
+    `owner` is the id of the key that asked, empty where there are no keys; `job` is what to do, as
+    JSON has it. `attempts` counts the claims whose work was not handed back; `lease_holder` is who
+    works on it, or did when it ended. `completed_at` is when it ended, in whatever way; from
+    `expires_at` on neither it nor its result need be there.
     """
 
     id: str
@@ -213,6 +213,16 @@ def check_idempotency_key(key: str) -> None:
     if not key.isprintable() or not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX_CHARS:
         raise InvalidRequest(
             f"Idempotency-Key: 1 to {IDEMPOTENCY_KEY_MAX_CHARS} characters that can be printed",
+            param="Idempotency-Key",
+        )
+
+
+def check_same_request(earlier: VideoJob, video: VideoJob) -> None:
+    """Raises `IdempotencyConflict` for two requests that differ and have one idempotency key."""
+    if earlier.request_digest != video.request_digest:
+        raise IdempotencyConflict(
+            f"Idempotency-Key: another request made {earlier.id} with this key; "
+            "give every request a key of its own",
             param="Idempotency-Key",
         )
 

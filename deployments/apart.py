@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+Subject = TypeVar("Subject")
 
 
 class Apart:
@@ -20,3 +22,14 @@ class Apart:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def unless(
+        self,
+        done: asyncio.Future[Any],
+        delay_s: float,
+        action: Callable[[Subject], None],
+        of: Subject,
+    ) -> None:
+        """Does `action(of)` after a while, unless that future is done before."""
+        timer = self._loop.call_later(delay_s, action, of)
+        done.add_done_callback(lambda _: timer.cancel())

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 from typing import Any
 
 import cache_dit.attention.backends.native as native
+import cache_dit.distributed.dispatch as distributed
+import cache_dit.quantization.torchao.quantize_ao as quantization
 import torch
 from cache_dit.distributed.transformers import planners
 from cache_dit.distributed.transformers.register import TensorParallelismPlannerRegister
@@ -21,6 +24,7 @@ def mend_cache_dit() -> None:
     _know_all_planners()
     _divide_qwens_inner_dim()
     _refuse_masks_in_rings()
+    _start_without_pauses()
 
 
 def _know_all_planners() -> None:
@@ -71,3 +75,14 @@ def _refuse_masks_in_rings() -> None:
         return unmended(query, key, value, attn_mask, *rest, _cp_config=_cp_config, **named)
 
     native._context_parallel_attention = attention
+
+
+def _start_without_pauses() -> None:
+    """cache-dit sleeps one or two seconds before it collects what it has freed, in every start."""
+    distributed.maybe_empty_cache = quantization.maybe_empty_cache = _empty_cache
+
+
+def _empty_cache() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

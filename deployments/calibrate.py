@@ -67,7 +67,7 @@ def make_pictures(
     Raises:
         ConfigError: an engine cannot be loaded.
         InvalidRequest: a model does not take such jobs.
-        EngineFailed: a picture could not be made.
+        EngineFailed, OutputCorrupt: a picture could not be made, or cannot be right.
     """
     for _, of_pool in groupby(work, key=lambda each: (each.model.name, each.pool.name)):
         left = [(each, _cells_left(each, seed, journal)) for each in of_pool]

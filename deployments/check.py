@@ -11,20 +11,26 @@ from cluster.environment import read_environment
 from cluster.errors import ConfigError
 from cluster.load import application_args, application_environment, read_document, validate_args
 from cluster.provenance import PoolSettings, cache_settings
+from deployments.auth_lines import auth_lines
+from deployments.secret_lines import database_lines
 from deployments.serve_keys import override_faults, serve_faults
 from deployments.tiers_file import table_lines
+from deployments.tracing import require_exporter
 
 
 @dataclass(frozen=True)
 class CheckedFile:
     """What a right file says, and where its pools' cache settings come from.
 
-    `tables` has a line per pool of which a tiers table speaks.
+    `tables` has a line per pool of which a tiers table speaks, `secrets` one per secret that the
+    cluster must be given, or that stands in the file, `access` those about keys.
     """
 
     config: ClusterConfig
     settings: tuple[PoolSettings, ...]
     tables: tuple[str, ...]
+    secrets: tuple[str, ...]
+    access: tuple[str, ...]
 
 
 def checked_config(path: Path) -> ClusterConfig:
@@ -46,8 +52,12 @@ def checked_file(path: Path) -> CheckedFile:
         where, args = application_args(document, path)
         environment = application_environment(document, path, os.environ)
         config = validate_args(args, f"{path}: {where}", environment)
+        require_exporter(config.tracing, f"{path}: {where}.tracing")
         settings = cache_settings(args, where, read_environment(environment), config)
-        checked = CheckedFile(config, settings, tuple(table_lines(config, str(path))))
+        tables = tuple(table_lines(config, str(path)))
+        secrets = tuple(database_lines(config, application_environment(document, path, {})))
+        access = () if faults else tuple(auth_lines(config, document, str(path)))
+        checked = CheckedFile(config, settings, tables, secrets, access)
     except ConfigError as error:
         ours = str(error).splitlines()
     else:

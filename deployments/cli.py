@@ -10,12 +10,15 @@ from typing import Annotated
 
 import typer
 
-from cluster.config import ModelConfig
+from cluster.config import ClusterConfig
 from cluster.load import load_config, read_document
 from cluster.simulator.policies import SPELLING as POLICIES
 from cluster.simulator.trace_names import SPELLING as TRACES
 from deployments.cli_calibrate import calibrate
+from deployments.cli_drain import EXAMPLES as DRAIN_EXAMPLES
+from deployments.cli_drain import drain
 from deployments.cli_generate import EXAMPLES, generate
+from deployments.cli_keys import keys
 from deployments.terminal import ConfigFile, faults_told, out
 
 app = typer.Typer(
@@ -46,7 +49,8 @@ def check(
                 f"{model.name} ({', '.join(model.tiers)})" for model in checked.config.models
             )
             out.print(f"{file}: right: {models}", highlight=False, soft_wrap=True)
-            for line in (*settings_lines(checked.settings, verbose), *checked.tables):
+            lines = settings_lines(checked.settings, verbose)
+            for line in (*lines, *checked.tables, *checked.secrets, *checked.access):
                 out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -99,6 +103,8 @@ def plan(
 
 app.command(epilog=EXAMPLES)(generate)
 app.command()(calibrate)
+app.command(epilog=DRAIN_EXAMPLES)(drain)
+app.add_typer(keys, name="keys")
 
 
 @app.command()
@@ -173,6 +179,7 @@ def up(
     timeout_s: Annotated[float, typer.Option(help="How long to wait for the models.")] = 1800,
 ) -> None:
     """Runs `serve run FILE`, tells when it is ready and where to look; Ctrl-C stops all of it."""
+    from deployments.auth_lines import auth_lines
     from deployments.check import checked_config
     from deployments.launch import (
         LaunchError,
@@ -198,7 +205,9 @@ def up(
                 )
                 with out.status("Loading"):
                     wait_ready(child, address, log_file, timeout_s)
-                out.print(_welcome(address, config.models[0]), highlight=False, soft_wrap=True)
+                out.print(_welcome(address, config), highlight=False, soft_wrap=True)
+                for line in auth_lines(config, document, str(file)):
+                    out.print(line, highlight=False, markup=False, soft_wrap=True)
                 wait_end(child, address, log_file)
         except LaunchError as error:
             print(error, file=sys.stderr)
@@ -208,13 +217,15 @@ def up(
         out.print("Stopped.")
 
 
-def _welcome(address: str, model: ModelConfig) -> str:
+def _welcome(address: str, config: ClusterConfig) -> str:
+    model = config.models[0]
     prompt = "a red circle on a white background"
     body = f'{{"model": "{model.name}", "prompt": "{prompt}", "tier": "fast"}}'
     route = "videos" if model.makes_videos else "images/generations"
+    key = ' -H "Authorization: Bearer $DIT_SERVE_API_KEY"' if config.auth.asks_for_keys else ""
     return (
         f"Ready at {address}  (Ctrl-C stops it)\n\n"
         f"  {address}/  the studio, for a browser\n"
         f"  {address}/docs  the API\n\n"
-        f"  curl {address}/v1/{route} -H 'Content-Type: application/json' -d '{body}'"
+        f"  curl {address}/v1/{route} -H 'Content-Type: application/json'{key} -d '{body}'"
     )

@@ -23,6 +23,8 @@ DEMO = Path("configs/demo.yaml")
 
 ROUNDS = 3
 
+API_KEY = "DIT_SERVE_API_KEY"
+
 INTERRUPTED = 130
 """What a shell reports of a command that Ctrl-C ended."""
 
@@ -73,14 +75,6 @@ def generate(
         str | None,
         typer.Option(help="Its address, as http://127.0.0.1:8000.", rich_help_panel=THERE),
     ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="DIT_SERVE_API_KEY",
-            help="For a server that has keys.",
-            rich_help_panel=THERE,
-        ),
-    ] = None,
     deadline_ms: Annotated[
         int | None,
         typer.Option(
@@ -114,6 +108,8 @@ def generate(
     """Makes pictures and clips: in this process, without a cluster, or with --url on a server.
 
     --all-tiers compares the tiers: it also writes a contact sheet and a table.
+    A server's API key is read from the variable DIT_SERVE_API_KEY, as other
+    users of this machine may see what stands on a command line.
     Ctrl-C stops the work, on a server too. Exit code 1 when the server says no
     or cannot be reached, 2 when the command is wrong.
     """
@@ -140,7 +136,7 @@ def generate(
             raise ConfigError("--rounds: only --all-tiers has more than one on a server")
         order = _order(fields | extras | {"tier": tier}, image or (), mask)
         _make_folder(folder)
-        with _server(url, api_key) as server, _no_told():
+        with _server(url) as server, _no_told():
             chosen = server.model(model)
             _suits(order, chosen)
             if all_tiers:
@@ -232,11 +228,12 @@ def _content(option: str, path: Path) -> bytes:
         raise ConfigError(f"{option}: {path} cannot be read: {error.strerror}") from error
 
 
-def _server(url: str, api_key: str | None) -> RemoteServer:
+def _server(url: str) -> RemoteServer:
     from deployments.generate_remote import RemoteServer
 
+    api_key = os.environ.get(API_KEY)
     if api_key and not (api_key.isascii() and api_key.isprintable()):
-        raise ConfigError("--api-key: has a character that no key has")
+        raise ConfigError(f"{API_KEY}: has a character that no key has")
     try:
         return RemoteServer(url, api_key)
     except ValueError as error:

@@ -12,7 +12,7 @@ from cluster.config import ClusterConfig
 from cluster.errors import NoReplica
 from deployments import openai_api
 from deployments import openapi_document as document
-from deployments.metrics import exposition
+from deployments.metrics_text import metrics_text
 from deployments.router_calls import RouterCalls
 
 
@@ -58,8 +58,8 @@ def cluster_routes(config: ClusterConfig, calls: RouterCalls) -> APIRouter:
     @routes.get("/metrics", **document.metrics())
     async def metrics() -> Response:
         """What Prometheus scrapes, of the routers that answer."""
-        parts = await calls.ask_all("metrics")
-        return Response(exposition(parts.values()), media_type=CONTENT_TYPE_LATEST)
+        text = metrics_text(calls.models, await calls.ask_all("metrics"))
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     def needs_replica(model: str, pool: str) -> bool:
         served = config.model_named(model)

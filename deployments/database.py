@@ -2,12 +2,14 @@
 
 Two kinds of access: `writing`, a transaction that keeps other writers from the rows that it reads
 for update, and `reading`. Whatever goes wrong at the database's end is `JobStoreUnavailable`, and
-every wait is bounded. Used from threads; pickles as its URL.
+every wait is bounded. Used from threads; pickles as its URL
+or as the name of the variable that holds it.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cluster.errors import ConfigError, JobStoreUnavailable
+from cluster.secret_reference import read_secret, variable_of
 
 logger = logging.getLogger("ray.serve")
 
@@ -31,6 +34,7 @@ RETRY_AFTER_S = 5.0
 CONNECTIONS = 8
 """Of a process at most; a statement takes about a millisecond."""
 
+KEY = "database_url"
 WAYS = "sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 
 Prepare = Callable[[Connection], None]
@@ -41,19 +45,25 @@ class Database:
     """Opens no connection before it is used."""
 
     def __init__(self, url: str, prepare: Prepare) -> None:
-        """A relative SQLite path counts from the folder of the process that makes this object.
+        """`url` may be `env:NAME`: it is read here from the environment, and again after pickling.
+
+        A relative SQLite path counts from the folder of the process that makes this object.
 
         Raises:
-            ConfigError: it is no such URL, or the driver is not installed.
+            ConfigError: it is no such URL, its variable is not set, or the driver is not installed.
         """
-        self._url = _read(url)
+        variable = variable_of(url)
+        where = f"{KEY} ({url})" if variable else KEY
+        self._url = _read(read_secret(url, KEY, os.environ), where)
+        self._reference = url if variable else None
         self._prepare = prepare
         self._prepared = False
-        self._engine = _engine(self._url)
+        self._engine = _engine(self._url, where)
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Database, (self._url.render_as_string(hide_password=False), self._prepare)
+        url = self._reference or self._url.render_as_string(hide_password=False)
+        return Database, (url, self._prepare)
 
     def __repr__(self) -> str:
         return f"Database({self.name})"
@@ -126,9 +136,10 @@ class Database:
         return JobStoreUnavailable(message, retry_after_s=RETRY_AFTER_S)
 
 
-def _read(text: str) -> URL:
+def _read(text: str, where: str) -> URL:
+    """`where` it stands in the config begins the sentence that refuses it."""
     no_url = ConfigError(
-        f"database_url: it is no URL of a database; give {WAYS}, "
+        f"{where}: it is no URL of a database; give {WAYS}, "
         "with %XX for special characters of the password"
     )
     try:
@@ -141,16 +152,16 @@ def _read(text: str) -> URL:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise ConfigError(f"database_url: {url.drivername} is not supported; give {WAYS}")
+        raise ConfigError(f"{where}: {url.drivername} is not supported; give {WAYS}")
     if url.drivername == "postgresql+psycopg":
         return url
     file = url.database or ":memory:"
     if file == ":memory:" or file.startswith("file:"):
-        raise ConfigError(f"database_url: {file} is no file that all processes share; give {WAYS}")
+        raise ConfigError(f"{where}: {file} is no file that all processes share; give {WAYS}")
     return url.set(database=str(Path(file).absolute()))
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, where: str) -> Engine:
     arguments: dict[str, Any] = {"timeout": WAIT_S}
     if url.drivername != "sqlite":
         # Prepared statements are lost behind a pooler that changes sessions between transactions.
@@ -171,7 +182,7 @@ def _engine(url: URL) -> Engine:
         )
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"database_url: {error.name} is missing: pip install 'dit-serve[postgres]'"
+            f"{where}: {error.name} is missing: pip install 'dit-serve[postgres]'"
         ) from error
     if url.drivername == "sqlite":
         event.listen(engine, "connect", _open_sqlite)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import resource
+import sys
 import time
 from pathlib import Path
 
 import torch
+
+from deployments.engine import DeviceMemory
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in what `getrusage` counts a resident set in: getrusage(2) of macOS and of Linux."""
 
 
 def device_name(device: str) -> str:
@@ -37,3 +45,18 @@ def forget_peak_memory(device: str) -> None:
 def peak_memory_bytes(device: str) -> int | None:
     """The most that torch has taken of the card at once; None on CPU, which does not count it."""
     return int(torch.cuda.max_memory_allocated()) if device == "cuda" else None
+
+
+def memory(device: str) -> DeviceMemory:
+    """What is taken of the device, with what torch held at its peak and has given back since.
+
+    On CUDA that is of the whole card, the CUDA context and other processes included; the peak
+    counts from `forget_peak_memory` on. On a CPU it is the most that this process has held since
+    it began, of the machine's memory.
+    """
+    if device == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        given_back = torch.cuda.max_memory_reserved() - torch.cuda.memory_reserved()
+        return DeviceMemory(total - free + given_back, total)
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+    return DeviceMemory(resident, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

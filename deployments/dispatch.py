@@ -43,11 +43,12 @@ class NamedReplicaRouter(RequestRouter):
         """
         from deployments import replica_directory
 
-        running = {replica.unique_id for replica in self.curr_replicas}
+        running = {
+            replica_id.unique_id: replica.actor_id.hex()
+            for replica_id, replica in self.curr_replicas.items()
+        }
         for pending in list(self._pending_requests_by_id.values()):
             if pending.kwargs["replica"] not in running and not pending.future.done():
                 pending.future.set_exception(replica_directory.ReplicaGone())
                 self._remove_pending_request_from_indices(pending)
-        replica_directory.publish(
-            self._deployment_id.name, [replica.unique_id for replica in self.curr_replicas]
-        )
+        replica_directory.publish(self._deployment_id.name, running)

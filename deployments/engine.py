@@ -78,12 +78,20 @@ class EngineSpec:
 
 
 @dataclass(frozen=True)
+class DeviceMemory:
+    """Bytes of a rank's device: the most that was taken of it at once, and all that it has."""
+
+    used: int
+    total: int
+
+
+@dataclass(frozen=True)
 class EngineResult:
     """Encoded pictures (or clips) and what making them took. Steps are summed over the pictures.
 
     A job that says `store_as` has its files in the result store, as `stored` says, and no `images`.
     `residual_diffs` has one mapping per picture: step to the relative L1 difference that DBCache
-    measured there.
+    measured there. `memory` is that of this rank.
     """
 
     images: tuple[bytes, ...]
@@ -95,6 +103,7 @@ class EngineResult:
     decode_s: float
     notes: tuple[str, ...] = ()
     stored: tuple[Stored, ...] = ()
+    memory: DeviceMemory | None = None
 
     @property
     def engine_s(self) -> float:
@@ -118,7 +127,10 @@ class Engine(Protocol):
     """
 
     def warm_up(self) -> None:
-        """Runs a small job, so that the first caller does not pay for lazy initialisation."""
+        """Runs a small job, so that the first caller does not pay for lazy initialisation.
+
+        Raises as `generate` does: a rank that cannot do it right serves nobody.
+        """
 
     def generate(
         self, job: Job, tier: Tier, boundary: StepBoundary, preview: Preview = no_preview
@@ -129,6 +141,7 @@ class Engine(Protocol):
             InvalidRequest: the pipeline does not take a field that the job gives.
             Stopped: `boundary` returned False.
             EngineFailed: the pipeline failed.
+            OutputCorrupt: what it made cannot be right, in whatever job comes next as well perhaps.
             ResultsUnavailable: the result store did not take the files.
         """
         ...

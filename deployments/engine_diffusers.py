@@ -18,7 +18,8 @@ from cluster.tiers import Tier
 from deployments.acceleration import accelerate
 from deployments.cached_transformer import CachedTransformer, shares_of_steps, step_mask
 from deployments.collectives import join
-from deployments.device import device_name
+from deployments.corrupt_output import OutputWatch, Pixels, corrupt
+from deployments.device import device_name, forget_peak_memory, memory
 from deployments.engine import (
     EngineResult,
     EngineSpec,
@@ -30,7 +31,7 @@ from deployments.engine import (
 from deployments.pictures import as_pictures, encode
 from deployments.pipeline_calls import PipelineCalls
 from deployments.pipeline_loading import load_pipeline, place, transformers_of
-from deployments.pipeline_runs import STAGES, Call, PipelineRuns, Pixels, takes_several
+from deployments.pipeline_runs import STAGES, Call, PipelineRuns, takes_several
 from deployments.previews import Watcher, previews_of
 from deployments.results import ResultStore
 
@@ -57,7 +58,8 @@ class DiffusersEngine:
         accelerate(self._pipeline, transformers, spec)
         self._only_to_encode = [] if spec.offload == "none" else place(self._pipeline, spec)
         self._cached = [CachedTransformer(transformer) for transformer in transformers]
-        self._runs = PipelineRuns(spec, self._group, transformers, self._after_encoding)
+        output = OutputWatch(self._pipeline.vae)
+        self._runs = PipelineRuns(spec, self._group, transformers, output, self._after_encoding)
         self._previews = previews_of(self._pipeline, spec)
         self._results = ResultStore(spec.results)
         _decode_one_by_one(self._pipeline)
@@ -85,6 +87,7 @@ class DiffusersEngine:
     def generate(
         self, job: Job, tier: Tier, boundary: StepBoundary, preview: Preview = no_preview
     ) -> EngineResult:
+        forget_peak_memory(self._spec.device)
         values, result = self.render(job, tier, boundary, preview)
         started = time.perf_counter()
         files = tuple(
@@ -103,6 +106,7 @@ class DiffusersEngine:
             images=files if job.store_as is None else (),
             stored=stored,
             decode_s=result.decode_s + time.perf_counter() - started,
+            memory=memory(self._spec.device),
         )
 
     def device_name(self) -> str:
@@ -126,7 +130,11 @@ class DiffusersEngine:
     def _render(
         self, job: Job, tier: Tier, boundary: StepBoundary, watcher: Watcher | None
     ) -> tuple[list[Pixels], EngineResult]:
-        """The pictures of a job, batch by batch; `watcher` sees those of the first."""
+        """The pictures of a job, batch by batch; `watcher` sees those of the first.
+
+        What is wrong with one of them is told after the last, when the ranks have nothing left to
+        do together: rank 0 alone has the pictures, and the others go on meanwhile.
+        """
         pipeline = self._calls.pipeline_for(job.task)
         arguments = self._calls.arguments(job)
         cache = self._spec.tiers[tier]
@@ -143,12 +151,14 @@ class DiffusersEngine:
         computed = cached = 0
         seconds = dict.fromkeys(STAGES, 0.0)
         notes: tuple[str | None, ...] = ()
+        fault: str | None = None
         first = 0
         for size in divided.sizes:
             shares, separate_cfg, note = self._reset(job, tier)
             notes = (note, divided.note)
             call = Call(
                 job=job,
+                tier=tier,
                 arguments=arguments,
                 first=first,
                 pictures=size,
@@ -158,6 +168,7 @@ class DiffusersEngine:
             )
             made = self._runs.run(pipeline, call)
             values += made.values
+            fault = fault or made.fault
             counts = [
                 each.statistics(steps)
                 for each, steps in zip(self._cached, shares, strict=True)
@@ -168,6 +179,8 @@ class DiffusersEngine:
             diffs += [_joined([count.residual_diffs for count in counts], shares)] * size
             seconds = {stage: seconds[stage] + made.seconds[stage] for stage in STAGES}
             first += size
+        if fault is not None:
+            raise corrupt(fault, tier)
         return values, EngineResult(
             images=(),
             steps_computed=computed,

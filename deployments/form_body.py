@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -64,9 +65,13 @@ async def decode_form(body: bytes, headers: Headers) -> dict[str, str | list[byt
 
 
 class _Parser(MultiPartParser):
-    """Starlette's, which takes a form that is cut off for one that has fewer fields."""
+    """Starlette's, which takes a form that is cut off for one that has fewer fields.
+
+    Nor does it put long files on the disk: the body is in memory, and no longer than is allowed.
+    """
 
     whole = False
+    spool_max_size = sys.maxsize
 
     def on_end(self) -> None:
         self.whole = True

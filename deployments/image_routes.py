@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -13,17 +13,19 @@ from fastapi.responses import Response, StreamingResponse
 
 from cluster.config import ClusterConfig
 from cluster.errors import DitServeError, InvalidRequest
-from cluster.job import Job
 from cluster.request import GenerateRequest, parse_request
 from cluster.settling import model_making
+from cluster.trace_attributes import of_receipt
 from deployments import openapi_document as document
+from deployments.admission import caller_of
 from deployments.event_stream import ImageEvents, Kind, error_event
 from deployments.form_body import decode_form, files_of, is_form, one_file
 from deployments.http_body import read_body
 from deployments.openai_api import decode_body, images_response
-from deployments.result_responses import content_response
+from deployments.request_spans import span_of, traced
+from deployments.result_responses import content_response, no_such_result
 from deployments.results import ResultStore
-from deployments.router_calls import RouterCalls
+from deployments.router_calls import JobEvent, RouterCalls
 from deployments.settled import settled
 from deployments.shelves import IMAGES
 from deployments.urls import Urls
@@ -64,26 +66,31 @@ def image_routes(config: ClusterConfig, calls: RouterCalls, results: ResultStore
     @routes.get("/{image_id}/content", **document.image_content())
     async def image_content(request: Request, image_id: ImageId) -> Response:
         """A picture that was asked for with `response_format: url`, until it expires."""
+        if not caller_of(request).may_read(IMAGES.owner_of(image_id)):
+            raise no_such_result(image_id)
         return await content_response(request, results, IMAGES, image_id)
 
     async def answer(request: Request, parsed: GenerateRequest, kind: Kind) -> Response:
         model = model_making(parsed.model, config, videos=False)
         asked = parsed.model_copy(update={"model": model.name})
-        job = await settled(asked, config, picture_field="image")
+        span = span_of(request)
+        caller = caller_of(request)
+        job = await settled(asked, config, picture_field="image", caller=caller)
+        job = span.carried_by(job)
         url_of = Urls(request, config).of_image
         if parsed.stream:
             events = ImageEvents(kind, job, url_of)
-            return await _stream(calls, job, events)
+            return await _stream(traced(calls.follow(job), span), events)
         result = await calls.submit(job)
+        span.tell(of_receipt(result.receipt))
         body = await asyncio.to_thread(lambda: json.dumps(images_response(result, url_of)))
         return Response(body, media_type="application/json")
 
     return routes
 
 
-async def _stream(calls: RouterCalls, job: Job, events: ImageEvents) -> Response:
-    """The job as events. What is refused before anything happened is an error like any other."""
-    happening = calls.follow(job)
+async def _stream(happening: AsyncGenerator[JobEvent, None], events: ImageEvents) -> Response:
+    """A job as events. What is refused before anything happened is an error like any other."""
     first = await anext(happening)
 
     async def body() -> AsyncIterator[bytes]:

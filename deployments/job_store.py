@@ -14,20 +14,22 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Concatenate, Literal, ParamSpec
 
-from sqlalchemy import Select, and_, func, insert, or_, select, tuple_
+from sqlalchemy import func, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from cluster import video_job
-from cluster.errors import IdempotencyConflict, InvalidRequest
+from cluster.errors import InvalidRequest
 from cluster.video_job import (
     Transition,
     VideoError,
     VideoJob,
     VideoStatus,
     check_idempotency_key,
+    check_same_request,
     is_video_id,
 )
 from deployments.database import Database
+from deployments.job_queries import Videos, by_id, claimable, of, owned, same_request
 from deployments.job_tables import (
     INPUTS,
     VIDEOS,
@@ -41,19 +43,22 @@ from deployments.job_tables import (
 
 logger = logging.getLogger("ray.serve")
 
-Videos = Select[Any]
 Given = ParamSpec("Given")
 
 
 class JobStore:
-    """Opens no connection before its first use. Pickles, with the database's password in it."""
+    """Opens no connection before its first use.
+
+    Pickles, with the database's password in it if that is in the URL and not in a variable.
+    """
 
     def __init__(self, database_url: str, *, keep_s: float) -> None:
         """A video expires `keep_s` seconds after its end, however it ended.
 
         Raises:
-            ConfigError: the URL is none of SQLite or PostgreSQL; later, at the first use, also for
-                tables that a newer dit-serve made.
+            ConfigError: the URL is none of SQLite or PostgreSQL, or the variable that `env:NAME`
+                names is not set; later, at the first use, also for tables that a newer dit-serve
+                made.
         """
         self._database = Database(database_url, make_tables)
         self._keep_s = keep_s
@@ -81,13 +86,25 @@ class JobStore:
                         connection.execute(insert(INPUTS).values(values))
                 return video
             except IntegrityError:
-                earlier = self._one(_same_request(video))
+                earlier = self.earlier(video)
             if earlier is not None:
-                _check_same(earlier, video)
                 return earlier
 
-    def get(self, video_id: str, owner: str) -> VideoJob | None:
-        return self._one(_owned(video_id, owner)) if is_video_id(video_id) else None
+    def earlier(self, video: VideoJob) -> VideoJob | None:
+        """The one that the request of a new video made before; None where it made none.
+
+        Raises as `add` does.
+        """
+        if video.idempotency_key is not None:
+            check_idempotency_key(video.idempotency_key)
+        earlier = self._one(same_request(video))
+        if earlier is not None:
+            check_same_request(earlier, video)
+        return earlier
+
+    def get(self, video_id: str, owner: str | None) -> VideoJob | None:
+        """A video of that owner, or whoever's it is if None; None where there is none."""
+        return self._one(owned(video_id, owner)) if is_video_id(video_id) else None
 
     def input_reference(self, video_id: str) -> bytes | None:
         """The file that came with a video; it is kept until the video ends."""
@@ -96,15 +113,17 @@ class JobStore:
             return connection.scalar(mine)
 
     def page(
-        self, owner: str, *, after: str | None, limit: int, order: Literal["asc", "desc"]
+        self, owner: str | None, *, after: str | None, limit: int, order: Literal["asc", "desc"]
     ) -> tuple[list[VideoJob], bool]:
         """At most `limit` of an owner's videos by the time they were made, and whether more follow.
+
+        Of everybody's, where `owner` is None.
 
         Raises:
             InvalidRequest: `after` is the id of no video of the owner.
         """
         place, falling = (VIDEOS.c.created_at, VIDEOS.c.id), order == "desc"
-        query = select(VIDEOS).where(VIDEOS.c.owner == owner).limit(limit + 1)
+        query = of(select(VIDEOS), owner).limit(limit + 1)
         query = query.order_by(*(column.desc() if falling else column.asc() for column in place))
         if after is not None:
             begin = self.get(after, owner)
@@ -131,7 +150,7 @@ class JobStore:
         is that of one process: no other has it, nor the same one after a restart. Where `models`
         are given, it is a video by one of them.
         """
-        oldest = _claimable(now_s).order_by(VIDEOS.c.created_at, VIDEOS.c.id).limit(1)
+        oldest = claimable(now_s).order_by(VIDEOS.c.created_at, VIDEOS.c.id).limit(1)
         if models is not None:
             oldest = oldest.where(VIDEOS.c.model.in_(models))
         with self._database.writing() as connection:
@@ -188,20 +207,20 @@ class JobStore:
         """Says that the video cannot be made; False as for `renew`."""
         return self._held(video_id, video_job.fail, holder, now_s, error=error, keep_s=self._keep_s)
 
-    def cancel(self, video_id: str, owner: str, now_s: float) -> VideoJob | None:
+    def cancel(self, video_id: str, owner: str | None, now_s: float) -> VideoJob | None:
         """Stops a video that has not ended, and gives it as it then is; None if there is none."""
         if not is_video_id(video_id):
             return None
-        mine = _owned(video_id, owner)
+        mine = owned(video_id, owner)
         change = self._change(mine, video_job.cancel, now_s, keep_s=self._keep_s)
         return None if change is None else change.video
 
-    def delete(self, video_id: str, owner: str) -> VideoJob | None:
+    def delete(self, video_id: str, owner: str | None) -> VideoJob | None:
         """Forgets a video, and gives it as it was; None if there is none."""
         if not is_video_id(video_id):
             return None
         with self._database.writing() as connection:
-            video = locked(connection, _owned(video_id, owner))
+            video = locked(connection, owned(video_id, owner))
             remove(connection, [video_id] if video is not None else [])
         return video
 
@@ -240,7 +259,7 @@ class JobStore:
         **facts: Given.kwargs,
     ) -> bool:
         """Whether what a holder says of its video was granted."""
-        change = self._change(_by_id(video_id), transition, *args, **facts)
+        change = self._change(by_id(video_id), transition, *args, **facts)
         if change is None or not change.granted:
             reason = "it was deleted" if change is None else change.reason
             logger.info("%s: no %s: %s", video_id, transition.__name__, reason)
@@ -261,34 +280,3 @@ class JobStore:
             change = transition(video, *args, **facts)
             write(connection, video, change.video)
         return change
-
-
-def _by_id(video_id: str) -> Videos:
-    return select(VIDEOS).where(VIDEOS.c.id == video_id)
-
-
-def _owned(video_id: str, owner: str) -> Videos:
-    return _by_id(video_id).where(VIDEOS.c.owner == owner)
-
-
-def _same_request(video: VideoJob) -> Videos:
-    if video.idempotency_key is None:
-        return _by_id(video.id)
-    key = VIDEOS.c.idempotency_key == video.idempotency_key
-    mine = and_(VIDEOS.c.owner == video.owner, key)
-    return select(VIDEOS).where(or_(VIDEOS.c.id == video.id, mine))
-
-
-def _check_same(earlier: VideoJob, video: VideoJob) -> None:
-    if earlier.request_digest != video.request_digest:
-        raise IdempotencyConflict(
-            f"Idempotency-Key: another request made {earlier.id} with this key; "
-            "give every request a key of its own",
-            param="Idempotency-Key",
-        )
-
-
-def _claimable(now_s: float) -> Videos:
-    status = VIDEOS.c.status
-    lapsed = and_(status == VideoStatus.IN_PROGRESS.value, VIDEOS.c.lease_until <= now_s)
-    return select(VIDEOS).where(or_(status == VideoStatus.QUEUED.value, lapsed))

@@ -21,29 +21,16 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
-    func,
-    insert,
-    select,
     update,
 )
 
-from cluster.errors import ConfigError
 from cluster.video_job import VideoError, VideoJob, VideoStatus
+from deployments.sql_schemas import make_schema
 
 SCHEMA = "video_jobs"
 SCHEMA_VERSION = 1
 
-_SCHEMA_LOCK = 0x6469745F6A6F6273
-"""The key of the advisory lock of PostgreSQL under which tables are made: any number of ours."""
-
 METADATA = MetaData()
-
-SCHEMAS = Table(
-    "dit_serve_schemas",
-    METADATA,
-    Column("name", Text, primary_key=True),
-    Column("version", Integer, nullable=False),
-)
 
 # What callers and libraries write is kept as JSON, whose escapes take every character: PostgreSQL's
 # text takes no NUL, and neither database an unpaired surrogate.
@@ -91,18 +78,7 @@ def make_tables(connection: Connection) -> None:
     Raises:
         ConfigError: the tables are those of a newer dit-serve.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-    SCHEMAS.create(connection, checkfirst=True)
-    version = connection.scalar(select(SCHEMAS.c.version).where(SCHEMAS.c.name == SCHEMA))
-    if version is None:
-        METADATA.create_all(connection)
-        connection.execute(insert(SCHEMAS).values(name=SCHEMA, version=SCHEMA_VERSION))
-    elif version > SCHEMA_VERSION:
-        raise ConfigError(
-            f"database_url: its video jobs have schema {version}, and this dit-serve knows schemas "
-            f"up to {SCHEMA_VERSION}: update it, or give it a database of its own"
-        )
+    make_schema(connection, SCHEMA, SCHEMA_VERSION, METADATA, "video jobs")
 
 
 def locked(

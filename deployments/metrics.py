@@ -1,19 +1,21 @@
-"""Prometheus metrics.
+"""Prometheus metrics: each router counts its own model.
 
-Each router counts its own model; the gateway merges what the routers counted.
+Every name and its meaning: docs/monitoring.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import version
+from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 
 from cluster.config import ModelConfig
+from cluster.key_limits import GPU_SECONDS, IN_FLIGHT, REQUESTS
 from cluster.pool_load import PoolLoad
 from cluster.receipt import Receipt
+from cluster.tiers import Tier
+from deployments.config_metrics import state_config
 from deployments.engine import EngineResult
 
 REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200, 1800, 3600)
@@ -32,6 +34,7 @@ class RouterMetrics:
 
     def __init__(self, model: ModelConfig) -> None:
         self._model = model.name
+        self._world_sizes = {pool.name: pool.dims.world_size for pool in model.pools}
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "dit_serve_requests",
@@ -99,7 +102,7 @@ class RouterMetrics:
         )
         self._tier_psnr = Gauge(
             "dit_serve_tier_psnr_db",
-            "PSNR of audited requests against none, a running mean",
+            "PSNR of audited requests against none in dB, a running mean",
             _WHERE,
             registry=registry,
         )
@@ -109,9 +112,14 @@ class RouterMetrics:
             _WHERE,
             registry=registry,
         )
-        self._state_contracts(model)
         self._audits = Counter(
             "dit_serve_audits", "Requests made again at none", _WHERE, registry=registry
+        )
+        self._last_audit = Gauge(
+            "dit_serve_last_audit_timestamp_seconds",
+            "When the last audit ended, in seconds of Unix time",
+            _WHERE,
+            registry=registry,
         )
         self._audited: dict[tuple[str, str], tuple[float, float]] = {}
         self._replicas = Gauge(
@@ -120,28 +128,59 @@ class RouterMetrics:
             ["model", "pool", "state"],
             registry=registry,
         )
+        self._ranks = Gauge(
+            "dit_serve_ranks",
+            "Rank processes that run: replicas times the ranks of each",
+            ["model", "pool"],
+            registry=registry,
+        )
+        self._replica_starts = Counter(
+            "dit_serve_replica_starts",
+            "Replicas that began to take requests; a new router counts those that run already",
+            ["model", "pool"],
+            registry=registry,
+        )
+        self._replica_deaths = Counter(
+            "dit_serve_replica_deaths",
+            "Replicas that ended without having been told to: crashes, kills, lost nodes",
+            ["model", "pool"],
+            registry=registry,
+        )
+        self._outputs_refused = Counter(
+            "dit_serve_outputs_refused",
+            "Results kept back since they cannot be right: no numbers, or black all over",
+            _WHERE,
+            registry=registry,
+        )
+        self._limited = Counter(
+            "dit_serve_requests_limited",
+            "Requests refused since their key has used what it may, by the limit that says so",
+            ["model", "limit"],
+            registry=registry,
+        )
+        self._device_memory = Gauge(
+            "dit_serve_device_memory_bytes",
+            "Bytes of its device that the fullest rank of the last job held, and has in all",
+            ["model", "pool", "kind"],
+            registry=registry,
+        )
+        state_config(model, registry)
+        self._begin_at_zero(model)
 
-    def _state_contracts(self, model: ModelConfig) -> None:
-        """The tiers' contracts of the config, for alert rules to compare with."""
-        least_psnr = Gauge(
-            "dit_serve_tier_min_psnr_db",
-            "PSNR against none that the config asks of a tier",
-            _WHERE,
-            registry=self._registry,
-        )
-        least_speedup = Gauge(
-            "dit_serve_tier_min_speedup",
-            "Speed over none that the config asks of a tier",
-            _WHERE,
-            registry=self._registry,
-        )
+    def _begin_at_zero(self, model: ModelConfig) -> None:
+        """To Prometheus, a counter that is first seen at 1 has not grown."""
+        for met in ("true", "false"):
+            self._deadline.labels(model.name, met)
+        for limit in (IN_FLIGHT, REQUESTS, GPU_SECONDS):
+            self._limited.labels(model.name, limit)
         for pool in model.pools:
-            for tier, contract in pool.tiers.items():
-                where = (model.name, pool.name, tier)
-                if contract.min_psnr_db is not None:
-                    least_psnr.labels(*where).set(contract.min_psnr_db)
-                if contract.min_speedup is not None:
-                    least_speedup.labels(*where).set(contract.min_speedup)
+            self._replica_starts.labels(model.name, pool.name)
+            self._replica_deaths.labels(model.name, pool.name)
+            for tier in pool.tiers:
+                self._requests.labels(model.name, pool.name, tier, "ok")
+                self._outputs_refused.labels(model.name, pool.name, tier)
+                if pool.audit_fraction and tier is not Tier.NONE:
+                    self._audits.labels(model.name, pool.name, tier)
 
     def served(self, receipt: Receipt, result: EngineResult) -> None:
         """Counts a finished request by its receipt."""
@@ -162,6 +201,10 @@ class RouterMetrics:
             self._forecast_error.labels(*where).observe(busy_s / receipt.forecast_s)
         if receipt.deadline_met is not None:
             self._deadline.labels(receipt.model, str(receipt.deadline_met).lower()).inc()
+        if result.memory is not None:
+            memory = self._device_memory
+            memory.labels(receipt.model, receipt.pool, "used").set(result.memory.used)
+            memory.labels(receipt.model, receipt.pool, "total").set(result.memory.total)
         self._tier_served.labels(receipt.model, receipt.tier_requested, receipt.tier_served).inc()
 
     def audited(self, pool: str, tier: str, psnr_db: float, speedup: float) -> None:
@@ -174,6 +217,23 @@ class RouterMetrics:
         self._audits.labels(*where).inc()
         self._tier_psnr.labels(*where).set(psnr_db)
         self._tier_speedup.labels(*where).set(speedup)
+        self._last_audit.labels(*where).set_to_current_time()
+
+    def replica_started(self, pool: str) -> None:
+        """Counts a replica that Serve says runs and had not named before."""
+        self._replica_starts.labels(self._model, pool).inc()
+
+    def replica_died(self, pool: str) -> None:
+        """Counts a replica that ended without having been told to."""
+        self._replica_deaths.labels(self._model, pool).inc()
+
+    def output_refused(self, pool: str, tier: str) -> None:
+        """Counts a result that was corrupt, whatever becomes of its request."""
+        self._outputs_refused.labels(self._model, pool, tier).inc()
+
+    def limited(self, limit: str) -> None:
+        """Counts a request that a limit of its key kept out."""
+        self._limited.labels(self._model, limit).inc()
 
     def not_served(
         self, outcome: str, *, deadline_broken: bool, pool: str = "", tier: str = ""
@@ -193,29 +253,6 @@ class RouterMetrics:
             self._backlog_seconds.labels(self._model, pool).set(load.backlog_s)
             self._replicas.labels(self._model, pool, "idle").set(load.idle)
             self._replicas.labels(self._model, pool, "busy").set(load.busy)
+            ranks = (load.idle + load.busy) * self._world_sizes[pool]
+            self._ranks.labels(self._model, pool).set(ranks)
         return list(self._registry.collect())
-
-
-class _Merged:
-    """Metrics of several routers as one collector: each family once, with everybody's samples."""
-
-    def __init__(self, parts: Iterable[Iterable[Metric]]) -> None:
-        self._families: dict[str, Metric] = {}
-        for part in parts:
-            for metric in part:
-                known = self._families.setdefault(metric.name, metric)
-                if known is not metric:
-                    known.samples.extend(metric.samples)
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._families.values()
-
-
-def exposition(parts: Iterable[Iterable[Metric]]) -> bytes:
-    """The text that Prometheus scrapes, of what several routers counted."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Merged(parts))
-    Info("dit_serve_build", "The version that runs", registry=registry).info(
-        {"version": version("dit-serve")}
-    )
-    return generate_latest(registry)

@@ -15,6 +15,7 @@ from cluster.errors import DitServeError, InvalidRequest
 from cluster.measured_tiers import PoolMeasurements
 from cluster.pool_load import ModelLoad
 from cluster.receipt import GenerateResult
+from cluster.sections import shown
 from cluster.tiers import Tier
 
 
@@ -22,15 +23,15 @@ def decode_body(body: bytes, content_type: str) -> Mapping[str, Any]:
     """The JSON object in a body.
 
     Raises:
-        InvalidRequest: another content type, not JSON, not an object, or a number that JSON does
-            not have.
+        InvalidRequest: another content type, not JSON, not an object, a field given twice, or a
+            number that JSON does not have.
     """
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise InvalidRequest(
             f"Content-Type: must be application/json, not {content_type[:80] or 'empty'}"
         )
     try:
-        value = json.loads(body, parse_constant=_no_such_number)
+        value = json.loads(body, parse_constant=_no_such_number, object_pairs_hook=_each_field_once)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from error
     if not isinstance(value, dict):
@@ -117,9 +118,11 @@ def status_response(loads: Mapping[str, ModelLoad]) -> dict[str, Any]:
 
 def error_response(error: DitServeError) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers for an error."""
-    headers = (
-        {} if error.retry_after_s is None else {"Retry-After": str(math.ceil(error.retry_after_s))}
-    )
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if error.http_status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return error.http_status, error_body(error), headers
 
 
@@ -154,6 +157,16 @@ def _measured(pool: PoolMeasurements, tier: Tier) -> dict[str, Any]:
         if row.tier is tier
     ]
     return {"measured": rows, "measured_refused": pool.refused}
+
+
+def _each_field_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A field that comes twice would be one value to whoever looked before, and another here."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise InvalidRequest(f"{shown(name)}: is given twice", param=shown(name))
+        fields[name] = value
+    return fields
 
 
 def _no_such_number(name: str) -> NoReturn:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi.responses import Response
 from pydantic.json_schema import models_json_schema
 
+from cluster.access import needed_scope
 from deployments import openapi_shapes as shapes
 from deployments.openapi_requests import BODIES, FILE
 
@@ -21,6 +22,13 @@ when a refused request may be sent again. The receipt that comes with every resu
 done for it.
 """
 
+ABOUT_KEYS = """\
+
+Every request but those for health needs an API key, in the header `Authorization: Bearer KEY`. What
+a key made is there for that key alone.
+"""
+"""Where the server asks for keys."""
+
 TAGS = [
     {"name": "images", "description": "Pictures, at once, as a stream, or by URL."},
     {"name": "videos", "description": "Clips, made as jobs that outlive a restart."},
@@ -29,11 +37,14 @@ TAGS = [
 
 _MEANINGS = {
     400: "A field has a wrong value",
+    401: "No key was sent, or none that works",
+    403: "The key may not do this, or the server answers only on its own machine",
     404: "There is no such model, result or video",
+    408: "The body came too slowly",
     409: "The video has no clip, or the idempotency key came with another request before",
     413: "The body is too large",
     416: "The file has no such bytes",
-    429: "The line is full, or the deadline cannot be kept",
+    429: "The line is full, the key has used what it may, or the deadline cannot be kept",
     500: "The model failed on this request",
     503: "No replica runs, or a store does not answer; a later try may succeed",
     504: "A deadline that was promised has passed",
@@ -49,7 +60,11 @@ _PART_HEADERS = {
 _CONTENT_RANGE = {"Content-Range": {"schema": {"type": "string"}}}
 
 _EVENTS = "ImageEvents"
-_MAKING = (400, 404, 413, 429, 500, 503, 504)
+_KEY = "ApiKey"
+_CLOSED = (401, 403, 503)
+"""What any route that asks for a key may answer."""
+
+_MAKING = (400, 404, 408, 413, 429, 500, 503, 504)
 
 
 def generations() -> dict[str, Any]:
@@ -70,7 +85,7 @@ def edits() -> dict[str, Any]:
 
 def create_video() -> dict[str, Any]:
     bodies = {"application/json": "VideoRequest", "multipart/form-data": "VideoForm"}
-    return _operation("Make a video", shapes.Video, (400, 404, 409, 413, 503), bodies)
+    return _operation("Make a video", shapes.Video, (400, 404, 408, 409, 413, 429, 503), bodies)
 
 
 def list_videos() -> dict[str, Any]:
@@ -111,11 +126,11 @@ def status() -> dict[str, Any]:
 
 
 def health() -> dict[str, Any]:
-    return _operation("See whether it lives", shapes.Health)
+    return _operation("See whether it lives", shapes.Health, is_open=True)
 
 
 def ready() -> dict[str, Any]:
-    return _operation("See whether it is ready", shapes.Ready, (503,))
+    return _operation("See whether it is ready", shapes.Ready, (503,), is_open=True)
 
 
 def metrics() -> dict[str, Any]:
@@ -126,6 +141,22 @@ def metrics() -> dict[str, Any]:
         "response_class": Response,
         "responses": {200: answer, **_errors(())},
     }
+
+
+def tell_of_keys(document: dict[str, Any]) -> None:
+    """Says in a document which operations ask for a key, and of which scope."""
+    document["components"]["securitySchemes"] = {
+        _KEY: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "dit_ID_SECRET",
+            "description": "A key of `dit-serve keys add`. One of the scope `admin` may do all.",
+        }
+    }
+    for path, operations in document["paths"].items():
+        scope = needed_scope(path)
+        for operation in operations.values():
+            operation["security"] = [] if scope is None else [{_KEY: [scope]}]
 
 
 @cache
@@ -151,6 +182,7 @@ def _operation(
     bodies: Mapping[str, str] | None = None,
     *,
     streams: bool = False,
+    is_open: bool = False,
 ) -> dict[str, Any]:
     """`bodies` has the component of each media type that is taken."""
     good: dict[str, Any] = {"model": answer, "description": "Done"}
@@ -159,7 +191,7 @@ def _operation(
     operation: dict[str, Any] = {
         "summary": summary,
         "response_model": None,
-        "responses": {200: good, **_errors(errors)},
+        "responses": {200: good, **_errors(errors, is_open=is_open)},
     }
     if bodies:
         content = {kind: {"schema": _reference(name)} for kind, name in bodies.items()}
@@ -194,10 +226,11 @@ def _content(summary: str, media_types: tuple[str, ...], errors: tuple[int, ...]
     }
 
 
-def _errors(statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
+def _errors(statuses: tuple[int, ...], *, is_open: bool = False) -> dict[int | str, dict[str, Any]]:
+    statuses = (*statuses, 403) if is_open else (*statuses, *_CLOSED)
     answers: dict[int | str, dict[str, Any]] = {
         status: {"model": shapes.ErrorEnvelope, "description": _MEANINGS[status]}
-        for status in sorted(statuses)
+        for status in sorted(set(statuses))
     }
     for status in {429, 503}.intersection(statuses):
         answers[status]["headers"] = _RETRY_AFTER

@@ -86,10 +86,13 @@ def _schema(
 
 
 def _field(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A field; what may be null has one schema with two types, and not two schemas."""
+    """A field; what may be null has one schema with two types, and not two schemas.
+
+    What has a default may be null too, which counts as not given.
+    """
     value = dict(schema)
-    if "anyOf" in value:
-        (stated, _) = value.pop("anyOf")
+    if "anyOf" in value or "default" in value:
+        (stated, *_) = value.pop("anyOf", [value])
         value |= {**stated, "type": [stated["type"], "null"]}
         if "enum" in value:
             value["enum"] = [*value["enum"], None]

@@ -5,18 +5,49 @@ Names, resources, and how long a replica may take to stop.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from cluster.config import ModelConfig
 from cluster.pool import Autoscaling, PoolConfig
-from placement.bundles import GroupPlan, plan_group
+from placement.bundles import STRICT_PACK, GroupPlan, plan_group
 
 GATEWAY = "gateway"
 DRAIN_S = 3600.0
 """A stopping replica may finish its job; no job is longer than this."""
 
+GATEWAY_TIMEOUT_S, ROUTER_TIMEOUT_S, REPLICA_TIMEOUT_S = 5.0, 7.5, 10.0
+"""Serve gives up a process that has not answered three times in a row within this time.
+
+Who calls is given up before whom it calls. While a caller hangs, Ray lets a process that has an
+answer for it answer nobody: that one would be given up too.
+"""
+
+HEALTH_PERIOD_S = 1.0
+"""How often Serve looks at a replica, and whether it has died.
+
+Its default of ten would be most of the time that a new one takes.
+"""
+
+VARIABLES = {
+    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1.0",
+}
+"""For Serve's controller: it kills a replica that it gives up, and looks often at its proxies.
+
+A replica that does not answer cannot stop either: told to, it would keep its callers waiting, and
+its cards, for `DRAIN_S`. A proxy counts as dead at the third look: with Serve's ten seconds between
+them nobody would listen for half a minute.
+"""
+
 _CONTROL_CPUS = 0.05
 """Gateway and router only pass calls on; they wait far more than they work."""
+
+CONTROL_GROUP = GroupPlan(({"CPU": _CONTROL_CPUS},), STRICT_PACK)
+"""What one gateway or router asks for."""
+
+_ONE_MORE = 1
+"""In percent of a deployment's replicas, which Serve rounds up: one, of a hundred at most."""
 
 
 def router_name(model: ModelConfig) -> str:
@@ -25,6 +56,11 @@ def router_name(model: ModelConfig) -> str:
 
 def pool_name(model: ModelConfig, pool: PoolConfig) -> str:
     return f"pool-{model.name}-{pool.name}"
+
+
+def scaling_pools(model: ModelConfig) -> dict[str, str]:
+    """The deployments of the pools that scale, by the pools' names."""
+    return {pool.name: pool_name(model, pool) for pool in model.pools if pool.autoscaling.scales}
 
 
 def pool_group(pool: PoolConfig) -> GroupPlan:
@@ -38,13 +74,25 @@ def gateway_options(replicas: int) -> dict[str, Any]:
         "num_replicas": replicas,
         "max_ongoing_requests": 100_000,
         "ray_actor_options": {"num_cpus": _CONTROL_CPUS},
+        "health_check_period_s": HEALTH_PERIOD_S,
+        "health_check_timeout_s": GATEWAY_TIMEOUT_S,
         "graceful_shutdown_wait_loop_s": 0.5,
         "graceful_shutdown_timeout_s": DRAIN_S,
     }
 
 
 def router_options(model: ModelConfig) -> dict[str, Any]:
-    return gateway_options(1) | {"name": router_name(model)}
+    own = {"name": router_name(model), "health_check_timeout_s": ROUTER_TIMEOUT_S}
+    return gateway_options(1) | own
+
+
+def with_surge(options: dict[str, Any], deployments: Collection[str]) -> dict[str, Any]:
+    """The options with which Serve, for those deployments, stops no replica before its successor.
+
+    Without the room for one, the successor would wait for ever, and the old one would go on.
+    """
+    surge = options["name"] in deployments
+    return options | {"max_surge_percent": _ONE_MORE if surge else 0}
 
 
 def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
@@ -52,8 +100,7 @@ def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
 
     The replica process runs in bundle 0; the ranks of a group are placed by it in the others.
     One job at a time reaches a replica by the router's choice; the other slots are for those who
-    watch or stop it. Serve looks every second whether a replica has died: its default of ten would
-    be most of the time that a new one takes.
+    watch or stop it.
     """
     group = pool_group(pool)
     options: dict[str, Any] = {
@@ -68,7 +115,8 @@ def pool_options(model: ModelConfig, pool: PoolConfig) -> dict[str, Any]:
         "request_router_config": {
             "request_router_class": "deployments.dispatch:NamedReplicaRouter"
         },
-        "health_check_period_s": 1.0,
+        "health_check_period_s": HEALTH_PERIOD_S,
+        "health_check_timeout_s": REPLICA_TIMEOUT_S,
         "graceful_shutdown_wait_loop_s": 0.5,
         "graceful_shutdown_timeout_s": DRAIN_S,
     }

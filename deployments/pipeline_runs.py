@@ -12,19 +12,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from cluster.errors import DitServeError, EngineFailed
 from cluster.job import SEED_MAX, Job
+from cluster.tiers import Tier
 from deployments.collectives import Group
+from deployments.corrupt_output import OutputWatch, Pixels, corrupt, latents_fault
 from deployments.device import now_s
 from deployments.engine import EngineSpec, StepBoundary, Stopped
 from deployments.pipeline_failures import is_out_of_memory, out_of_memory, what_failed
 from deployments.previews import Watcher
-
-Pixels = npt.NDArray[np.floating]
 
 STAGES = ("encode", "denoise", "decode")
 
@@ -37,6 +35,7 @@ class Call:
     """
 
     job: Job
+    tier: Tier
     arguments: Mapping[str, Any]
     first: int
     pictures: int
@@ -47,10 +46,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Made:
-    """The values of the pictures, on rank 0 only, and the seconds of each stage."""
+    """The values of the pictures, on rank 0 only, and the seconds of each stage.
+
+    `fault` says why the pictures cannot be right, where they cannot; rank 0 knows it alone.
+    """
 
     values: Sequence[Pixels]
     seconds: Mapping[str, float]
+    fault: str | None = None
 
 
 class PipelineRuns:
@@ -61,6 +64,7 @@ class PipelineRuns:
         spec: EngineSpec,
         group: Group,
         transformers: Sequence[torch.nn.Module],
+        output: OutputWatch,
         before_denoising: Callable[[], None],
     ) -> None:
         """`before_denoising` is called once in each run, when the prompt is encoded."""
@@ -68,6 +72,7 @@ class PipelineRuns:
         self._group = group
         self._decodes = group.rank == 0 or "vae" in spec.parallelism.extra_parallel_modules
         self._without_gradients = _mode(spec)
+        self._output = output
         self._before_denoising = before_denoising
         self._calls = 0
         self._first_call_s: float | None = None
@@ -81,6 +86,7 @@ class PipelineRuns:
             Stopped: `boundary` returned False.
             InvalidRequest: what was asked for cannot be divided among these ranks.
             EngineFailed: the pipeline failed, or the memory was not enough.
+            OutputCorrupt: the latents of rank 0 are no numbers; the other ranks are stopped.
         """
         job, last_step_s = call.job, 0.0
 
@@ -91,15 +97,18 @@ class PipelineRuns:
             nonlocal last_step_s
             if step + 1 == job.steps:
                 last_step_s = self._now()
+            bad = self._output.bad_step(tensors["latents"], step + 1, job.steps)
             done = call.first * job.steps + call.pictures * (step + 1)
-            if not self._group.agree(call.boundary(done, job.n * job.steps)):
-                raise Stopped
+            go_on = call.boundary(done, job.n * job.steps) and bad is None
+            if not self._group.agree(go_on):
+                raise Stopped if bad is None else corrupt(latents_fault(bad, job.steps), call.tier)
             if call.watcher is not None and self._group.rank == 0:
                 assert self._first_call_s is not None, "a step calls the transformer"
                 call.watcher.look(pipeline, step + 1, tensors["latents"], self._first_call_s)
             return tensors
 
         self._calls, self._first_call_s = 0, None
+        self._output.begin()
         started_s = self._now()
         output = self._output_of(pipeline, call, after_step)
         finished_s = self._now()
@@ -115,7 +124,11 @@ class PipelineRuns:
             stage: end_s - begin_s
             for stage, begin_s, end_s in zip(STAGES, marks_s, marks_s[1:], strict=False)
         }
-        return Made(_pictures(output) if self._group.rank == 0 else (), seconds)
+        if self._group.rank != 0:
+            return Made((), seconds)
+        pictures = _pictures(output)
+        fault = self._output.fault_of(pictures, job, type(pipeline).__name__)
+        return Made(pictures, seconds, fault)
 
     def _output_of(self, pipeline: Any, call: Call, after_step: Callable[..., Any]) -> Any:
         try:
@@ -171,12 +184,13 @@ def takes_several(pipeline: Any) -> bool:
 
 
 def _mode(spec: EngineSpec) -> Callable[[], AbstractContextManager[Any]]:
-    """`inference_mode`, the faster one, but where modules replace or unwrap their own weights.
+    """`inference_mode`, the faster one, but not where weights are moved or sharded.
 
-    Those are accelerate's hooks that move layer by layer, and torchao's weights in shards.
+    Accelerate's hooks, which move layer by layer, replace weights. Sharded ones are DTensors, for
+    which torch works out each linear layer of each step anew in that mode: some 30 ms of processor
+    time a call (torch 2.13), which `no_grad` spends once.
     """
-    sharded_and_quantized = spec.dims.tp_size > 1 and spec.quantize_config is not None
-    if spec.offload == "sequential" or sharded_and_quantized:
+    if spec.offload == "sequential" or spec.dims.tp_size > 1:
         return torch.no_grad
     return torch.inference_mode
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -19,6 +19,7 @@ from cluster.measured_tiers import Platform
 from cluster.progress import Seen
 from cluster.routing import Dispatch
 from deployments.job_progress import Watched
+from deployments.jobs_here import Epoch
 from deployments.replica import Audited, NotMine, ReplicaAnswer
 from deployments.replica_directory import ReplicaGone
 
@@ -40,11 +41,14 @@ class PoolCalls:
     def __init__(self, handles: Mapping[str, Any]) -> None:
         """`handles` has the Serve handle of each pool by the pool's name."""
         self._handles = handles
-        self._epoch = time.time_ns()
+        router = ray.get_runtime_context().get_actor_id() or ""
+        self._epoch = Epoch(time.time_ns(), router)
 
-    async def generate(self, dispatch: Dispatch) -> ReplicaAnswer | ReplicaDied:
-        """What the replica answers."""
-        job = dispatch.waiting.job
+    async def generate(
+        self, dispatch: Dispatch, traceparent: str | None
+    ) -> ReplicaAnswer | ReplicaDied:
+        """What the replica answers; its spans go under that one."""
+        job = replace(dispatch.waiting.job, traceparent=traceparent)
         try:
             answer: ReplicaAnswer = await self._handles[dispatch.pool].generate.remote(
                 job, dispatch.tier, replica=dispatch.replica, epoch=self._epoch
@@ -58,6 +62,13 @@ class PoolCalls:
             cause = getattr(error, "cause", error)
             return EngineFailed(f"the replica failed on this request: {type(cause).__name__}")
         return answer
+
+    async def proven(self, dispatch: Dispatch) -> None:
+        """Waits until the replica of that corrupt output has proved itself, or ended over it."""
+        try:
+            await self._handles[dispatch.pool].proven.remote(replica=dispatch.replica)
+        except (RayError, RayServeException, ReplicaGone) as error:
+            logger.warning("replica %s has not proved itself: %r", dispatch.replica, error)
 
     async def watch(self, dispatch: Dispatch, seen: Seen) -> Watched | None:
         """What is new of that job on its replica; None where it is not there."""

@@ -17,6 +17,7 @@ from torch.nn import functional
 from cluster.job import Job
 from cluster.preview_steps import PreviewCost, choose_scale, plan_previews
 from deployments.clean_latents import averaged, can_predict, for_vae, predicted_clean
+from deployments.corrupt_output import Finiteness, is_black
 from deployments.device import now_s
 from deployments.engine import EngineSpec, Preview
 from deployments.pictures import as_pictures, encode
@@ -61,8 +62,11 @@ class Previews:
         pixels = job.width * job.height
         return {scale: cost * pixels for scale, cost in expected.items() if cost is not None}
 
-    def make(self, predicted: torch.Tensor, scale: int, job: Job) -> bytes:
-        """The whole file of a preview, of the job's size, from predicted clean latents."""
+    def make(self, predicted: torch.Tensor, scale: int, job: Job) -> bytes | None:
+        """The whole file of a preview, of the job's size, from predicted clean latents.
+
+        None where it cannot be right: the latents and the picture itself are judged on their own.
+        """
         began_s = self.now_s()
         latents = for_vae(self._pipeline, predicted, job.width, job.height)
         file = self._file(latents, scale, job)
@@ -74,14 +78,17 @@ class Previews:
         """Of the device's clock, as `deployments.device` has it."""
         return now_s(self._device)
 
-    def _file(self, latents: torch.Tensor, scale: int, job: Job) -> bytes:
-        vae = self._pipeline.vae
+    def _file(self, latents: torch.Tensor, scale: int, job: Job) -> bytes | None:
+        vae, finiteness = self._pipeline.vae, Finiteness()
         decoded = vae.decode(averaged(latents, scale).to(vae.dtype), return_dict=False)[0].float()
+        finiteness.note(decoded)
         if decoded.ndim == 5:
             decoded = decoded[:, :, 0]
         if scale > 1:
             decoded = functional.interpolate(decoded, (job.height, job.width), mode="bilinear")
         values = (decoded[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+        if finiteness.first_bad() is not None or (not job.images and is_black(values)):
+            return None
         return encode(
             as_pictures(values), job.output_format, job.output_compression, job.fps, quick=True
         )
@@ -109,7 +116,8 @@ class _PicturePreviews:
         if choice.scale is None:
             return
         predicted = predicted_clean(pipeline.scheduler, before, latents[:1])
-        self._preview(self._previews.make(predicted, choice.scale, self._job))
+        if (file := self._previews.make(predicted, choice.scale, self._job)) is not None:
+            self._preview(file)
         self._shown_after = steps_done
         self._spent_s += self._previews.now_s() - looked_s
 

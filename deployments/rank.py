@@ -46,7 +46,7 @@ class RankWorker:
         self._store: object = None
         self._steps_done = 0
         self._previews: list[bytes] = []
-        self._to_stop: str | None = None
+        self._to_stop = 0
 
     def __repr__(self) -> str:
         """What Ray puts before each line of this process in the logs."""
@@ -69,14 +69,17 @@ class RankWorker:
         self._engine = build_engine(self._spec, world, self._store)
         self._tell(f"loaded in {time.perf_counter() - started:.1f} s")
 
-    def generate(self, job: Job, tier: Tier) -> RankAnswer:
-        """This rank's part of a job; what may be expected to go wrong comes back as a value."""
+    def generate(self, run: int, job: Job, tier: Tier) -> RankAnswer:
+        """This rank's part of a job; what may be expected to go wrong comes back as a value.
+
+        `run` counts what the group was asked to do, from 1 on: the same job may come again.
+        """
         assert self._engine is not None, "load comes first"
         self._steps_done, self._previews = 0, []
 
         def boundary(done: int, total: int) -> bool:
             self._steps_done = done
-            return self._to_stop != job.request_id
+            return self._to_stop != run
 
         try:
             result = self._engine.generate(job, tier, boundary, self._previews.append)
@@ -104,12 +107,12 @@ class RankWorker:
         return self._steps_done, self._previews[previews_seen:]
 
     @ray.method(concurrency_group="control")
-    def stop(self, request_id: str) -> None:
-        """Has the group stop that job at its next step boundary; rank 0 is the one that is told.
+    def stop(self, run: int) -> None:
+        """Has the group stop that run at its next step boundary; rank 0 is the one that is told.
 
-        The word may come when the job is over and the next has begun, which it does not touch.
+        The word may come when that is over and the next has begun, which it does not touch.
         """
-        self._to_stop = request_id
+        self._to_stop = run
 
     @ray.method(concurrency_group="life")
     def live(self) -> None:

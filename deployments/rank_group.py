@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import ray
@@ -12,10 +13,11 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group_table
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from cluster.errors import DitServeError, EngineFailed
+from cluster.errors import DitServeError, EngineFailed, OutputCorrupt
 from cluster.job import Job
 from cluster.tiers import Tier
 from deployments.engine import (
+    DeviceMemory,
     EngineResult,
     EngineSpec,
     Preview,
@@ -60,6 +62,7 @@ class RankGroup:
             PlacementError: the bundles lie so that the ranks cannot be put on them.
         """
         self._broken = broken
+        self._runs = 0
         nodes = placement_group_table(group)["bundles_to_node_id"]
         on = assign_ranks([nodes[index] for index in plan.rank_bundles], spec.dims)
         self._ranks = [
@@ -78,8 +81,9 @@ class RankGroup:
     def generate(
         self, job: Job, tier: Tier, boundary: StepBoundary, preview: Preview = no_preview
     ) -> EngineResult:
+        self._runs += 1
         shared = ray.put(job)
-        calls = [rank.generate.remote(shared, tier) for rank in self._ranks]
+        calls = [rank.generate.remote(self._runs, shared, tier) for rank in self._ranks]
         answers = self._answers(calls, job, boundary, preview)
         if out_of_step(answers):
             self._give_up(answers)
@@ -88,7 +92,7 @@ class RankGroup:
                 raise answer
             if isinstance(answer, WasStopped):
                 raise Stopped
-        return cast(EngineResult, answers[0])
+        return replace(cast(EngineResult, answers[0]), memory=most_memory(answers))
 
     def device_name(self) -> str:
         return str(ray.get(self._ranks[0].device_name.remote()))
@@ -103,9 +107,9 @@ class RankGroup:
         """What every rank answers, in the order of the ranks.
 
         Meanwhile `boundary` is asked, with rank 0's progress, and its no passed on to rank 0;
-        `preview` gets what rank 0 shows. A
-        rank whose engine fails alone leaves the others waiting for it, which is the end of the
-        group. What is wrong with the request itself they all find, each in its time.
+        `preview` gets what rank 0 shows. A rank whose engine fails alone leaves the others waiting
+        for it, which is the end of the group. What is wrong with the request itself they all find,
+        each in its time.
         """
         total = job.n * job.steps
         answers: dict[int, RankAnswer] = {}
@@ -127,7 +131,7 @@ class RankGroup:
                     preview(file)
                 seen += len(previews)
                 if not boundary(done, total):
-                    self._ranks[0].stop.remote(job.request_id)
+                    self._ranks[0].stop.remote(self._runs)
                 progress = self._ranks[0].progress.remote(seen)
         return [answers[rank] for rank in range(len(calls))]
 
@@ -147,14 +151,19 @@ class RankGroup:
 def out_of_step(answers: Sequence[RankAnswer]) -> bool:
     """Whether a rank failed and rank 0 did not: then the group is at two places at once.
 
-    Rank 0 does not wait for the others when it tells them to go on, so it can come to an end
-    without one that failed in the last step. The other way round they are at one place: rank 0
-    alone decodes, after the last step.
+    Rank 0 does not wait for the others when it tells them to go on or to stop, so it can come to an
+    end without one that failed in the last step; what it made may be corrupt. The other way round
+    they are at one place: rank 0 alone decodes, after the last step.
     """
     first, *others = answers
-    return not isinstance(first, DitServeError) and any(
-        isinstance(answer, EngineFailed) for answer in others
-    )
+    came_to_an_end = not isinstance(first, DitServeError) or isinstance(first, OutputCorrupt)
+    return came_to_an_end and any(isinstance(answer, EngineFailed) for answer in others)
+
+
+def most_memory(answers: Sequence[RankAnswer]) -> DeviceMemory | None:
+    """That of the rank with the most; None where no rank told."""
+    told = [each.memory for each in answers if isinstance(each, EngineResult) and each.memory]
+    return max(told, key=lambda each: each.used, default=None)
 
 
 def _all_do(calls: Sequence[ray.ObjectRef[None]]) -> None:

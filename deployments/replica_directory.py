@@ -6,8 +6,9 @@ of changes.
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 
 class ReplicaGone(Exception):
@@ -15,26 +16,34 @@ class ReplicaGone(Exception):
 
 
 _lock = threading.Lock()
-_running: dict[str, tuple[str, ...]] = {}
-_listeners: list[Callable[[], None]] = []
+_running: dict[str, dict[str, str]] = {}
+_listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], object]]] = []
 
 
-def publish(deployment: str, replica_ids: Iterable[str]) -> None:
-    """Sets the running replicas of a deployment and calls the listeners, on the caller's thread."""
+def publish(deployment: str, actors: Mapping[str, str]) -> None:
+    """Sets the running replicas of a deployment and has the listeners called.
+
+    `actors` has the id of each replica's Ray actor, in hex, by the replica's id.
+    """
     with _lock:
-        _running[deployment] = tuple(sorted(replica_ids))
+        _running[deployment] = dict(sorted(actors.items()))
         listeners = tuple(_listeners)
-    for listener in listeners:
-        listener()
+    for loop, listener in listeners:
+        loop.call_soon_threadsafe(listener)
 
 
 def running(deployment: str) -> tuple[str, ...]:
     """The ids of the replicas that run, sorted."""
-    with _lock:
-        return _running.get(deployment, ())
+    return tuple(actors(deployment))
 
 
-def on_change(listener: Callable[[], None]) -> None:
-    """Calls `listener` after every change, on whatever thread it happens."""
+def actors(deployment: str) -> dict[str, str]:
+    """The ids of the actors of the replicas that run, by the replicas' ids."""
     with _lock:
-        _listeners.append(listener)
+        return dict(_running.get(deployment, {}))
+
+
+def on_change(loop: asyncio.AbstractEventLoop, listener: Callable[[], object]) -> None:
+    """Has `listener` called on that loop after every change, on whatever thread it happens."""
+    with _lock:
+        _listeners.append((loop, listener))

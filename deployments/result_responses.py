@@ -26,7 +26,7 @@ async def content_response(
         NotFound: there is no such result, or not any more.
         ResultsUnavailable: the store does not answer.
     """
-    missing = NotFound(f"{result_id[:80]!r}: no such result, or it has expired")
+    missing = no_such_result(result_id)
     if not shelf.ids.fullmatch(result_id):
         raise missing
     key = shelf.key(result_id)
@@ -38,6 +38,8 @@ async def content_response(
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, max-age=3600, immutable",
+        # Opened by itself in a browser, a clip is a page that plays its own address.
+        "Content-Security-Policy": "frame-ancestors 'none'",
         "Content-Disposition": f'inline; filename="{result_id}.{_SUFFIXES.get(kind, "bin")}"',
         "ETag": f'"{result_id}"',
         "X-Content-Type-Options": "nosniff",
@@ -60,6 +62,11 @@ async def content_response(
     if chunks is None:
         raise missing
     return StreamingResponse(chunks, status, headers)
+
+
+def no_such_result(result_id: str) -> NotFound:
+    """What is said of a result that is not there, and of one that is somebody else's."""
+    return NotFound(f"{result_id[:80]!r}: no such result, or it has expired")
 
 
 def _is_known(request: Request, tag: str) -> bool:

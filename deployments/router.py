@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
-from cluster.autoscaling import PoolDemand
 from cluster.config import ModelConfig
 from cluster.cost import CostModel
-from cluster.errors import DeadlinePassed, DitServeError, EngineFailed, Failure, NoReplica
+from cluster.errors import DitServeError, EngineFailed, Failure, LimitReached, OutputCorrupt
+from cluster.given_up import deadline_passed, no_replica
 from cluster.job import Job
 from cluster.measured_tiers import PoolMeasurements, TiersTable
 from cluster.pool_load import ModelLoad
@@ -26,27 +25,31 @@ from cluster.progress import Progress, Seen
 from cluster.queue import Waiting
 from cluster.routing import Dispatch
 from cluster.scheduler import Scheduler
+from cluster.tracing import TracingConfig
 from deployments import replica_directory
+from deployments.answers import Answers
 from deployments.apart import Apart
+from deployments.attempts import Attempts
 from deployments.audits import Audit, Audits
 from deployments.job_progress import Watched
+from deployments.key_accounts import KeyAccounts
 from deployments.measured_pools import MeasuredPools
 from deployments.metrics import RouterMetrics
-from deployments.options import pool_name
+from deployments.options import pool_name, scaling_pools
 from deployments.pool_calls import PoolCalls, ReplicaDied
 from deployments.rank import WasStopped
 from deployments.receipts import measured, served_job
 from deployments.replica import Done, NotMine, ReplicaAnswer
+from deployments.replica_lives import ReplicaLives
+from deployments.router_spans import RouterSpans
 from deployments.scaling import keep_telling
 from deployments.served import RouterAnswer
+from deployments.termination import on_sigterm
 
 logger = logging.getLogger("ray.serve")
 
 QUEUE_LOOK_S = 0.2
 """How often a watcher of a job in line hears that it is still there."""
-
-RETRY_PAUSE_S = 0.2
-"""After a replica died: time for Serve to tell that it is gone; five times longer each time."""
 
 
 class Router:
@@ -58,43 +61,46 @@ class Router:
         max_attempts: int,
         pools: Mapping[str, Any],
         tiers: TiersTable | None,
+        tracing: TracingConfig | None,
     ) -> None:
         """`pools` has the Serve handle of each pool by its name, `tiers` what was measured."""
         self._model = model
-        self._max_attempts = max_attempts
         self._pools = PoolCalls(pools)
         self._costs = CostModel(model)
         self._measured = MeasuredPools(model, tiers, self._costs, self._pools)
         self._scheduler = Scheduler(model, self._costs)
-        self._answers: dict[str, asyncio.Future[RouterAnswer]] = {}
-        self._callers: dict[str, asyncio.Task[Any] | None] = {}
+        self._answers = Answers()
         self._running: dict[str, Dispatch] = {}
         self._metrics = RouterMetrics(model)
+        self._attempts = Attempts(max_attempts, self._metrics)
+        self._keys = KeyAccounts(model, self._costs, self._metrics)
+        self._spans = RouterSpans(tracing)
         self._audits = Audits(model, self._pools, self._metrics)
         self._loop = asyncio.get_event_loop()
         self._apart = Apart(self._loop)
-        replica_directory.on_change(self._replicas_changed)
+        replica_directory.on_change(self._loop, self._look_at_replicas)
+        self._lives = ReplicaLives(model, self._metrics, self._apart)
         for handle in pools.values():
             handle._init()
-        scaling = [pool for pool in model.pools if pool.autoscaling.scales]
-        if deployments := {pool.name: pool_name(model, pool) for pool in scaling}:
-            self._apart(keep_telling(deployments, self._demand))
+        self._apart(keep_telling(scaling_pools(model), self._scheduler.demand))
+        on_sigterm(self._loop, self.__del__)
 
     async def generate(self, job: Job) -> RouterAnswer:
         """The result of a job, or the error why there is none.
 
-        A call again with the same id joins the first, and alone can give the job up from then on:
-        the caller before has died, or thinks so itself.
+        A call again with the same id joins the first, and alone can give the job up from then on.
         """
-        answer = self._answers.get(job.request_id) or self._admit(job)
-        caller = self._callers[job.request_id] = asyncio.current_task()
-        answer.add_done_callback(lambda _: self._callers.pop(job.request_id, None))
-        try:
-            return await asyncio.shield(answer)
-        except asyncio.CancelledError:
-            if self._callers.get(job.request_id) is caller:
-                self._abandon(job)
-            raise
+        if job.request_id not in self._answers:
+            self._admit(job)
+        return await self._answers.wait(job.request_id, lambda: self._abandon(job))
+
+    async def reserve(self, job: Job) -> LimitReached | None:
+        """Counts a video to its key until its job comes and ends; or says why it may not come."""
+        return self._keys.reserve(job)
+
+    async def release(self, job: Job) -> None:
+        """The job of a reserved video will not come."""
+        self._keys.ended(job)
 
     async def watch(self, request_id: str, seen: Seen) -> Watched | None:
         """What is new of a job, after a while at most; None while or when it is not here."""
@@ -122,22 +128,31 @@ class Router:
         """What the tiers of each pool were measured to cost and give."""
         return self._measured.published()
 
-    def _admit(self, job: Job) -> asyncio.Future[RouterAnswer]:
-        """Takes a job into the line, or refuses it."""
-        answer = self._answers[job.request_id] = self._loop.create_future()
-        answer.add_done_callback(lambda _: self._answers.pop(job.request_id, None))
-        if refusal := self._scheduler.arrive(job, time.monotonic()):
-            self._end(job, refusal)
-            return answer
-        self._send_what_can_go()
-        self._later(self._model.no_replica_s, self._give_up_without_replica, job, answer)
-        if job.deadline_s is not None and job.late == "refuse":
-            self._later(job.deadline_s, self._expire, job, answer)
-        return answer
+    async def __del__(self) -> None:
+        """Serve waits for this when it has told the router to stop; SIGTERM does at once.
 
-    def _replicas_changed(self) -> None:
-        """Called on whatever thread the change happens."""
-        self._loop.call_soon_threadsafe(self._look_at_replicas)
+        The gateways send what was here again, and the next router finds the jobs that run.
+        """
+        await asyncio.to_thread(self._spans.close)
+
+    def _admit(self, job: Job) -> None:
+        """Takes a job into the line, or refuses it. One that is being stopped will begin again."""
+        answer = self._answers.owe(job.request_id)
+        if job.request_id not in self._running and (refusal := self._line_up(job)):
+            self._end(job, refusal)
+            return
+        self._send_what_can_go()
+        self._apart.unless(answer, self._model.no_replica_s, self._give_up_without_replica, job)
+        if job.deadline_s is not None and job.late == "refuse":
+            self._apart.unless(answer, job.deadline_s, self._expire, job)
+
+    def _line_up(self, job: Job) -> DitServeError | None:
+        """Why a job may not come in; None if it has."""
+        self._spans.waits(job)
+        refusal = self._keys.refusal(job) or self._scheduler.arrive(job, time.monotonic())
+        if refusal is None:
+            self._keys.take(job)
+        return refusal
 
     def _look_at_replicas(self) -> None:
         for pool in self._model.pools:
@@ -149,6 +164,7 @@ class Router:
     def _send_what_can_go(self) -> None:
         while dispatch := self._scheduler.next_dispatch(time.monotonic()):
             self._running[dispatch.waiting.job.request_id] = dispatch
+            self._keys.began(dispatch)
             logger.debug("request %s: %s", dispatch.waiting.job.request_id, dispatch.reason)
             if self._audits.on(dispatch.replica):
                 self._apart(self._audits.stop())
@@ -160,17 +176,20 @@ class Router:
         await self._audits.run(audit)
         self._send_what_can_go()
 
-    def _demand(self, pool: str) -> PoolDemand:
-        return self._scheduler.demand(pool, time.monotonic(), time.time())
-
     async def _run(self, dispatch: Dispatch) -> None:
-        """Sends one job and settles what becomes of it; whatever fails, its caller is told."""
+        """Sends one job and settles what becomes of it; whatever fails, its caller is told.
+
+        Until then it counts as running, so that it cannot come in a second time.
+        """
+        job = dispatch.waiting.job
         try:
             await self._settle(dispatch)
         except Exception:
-            logger.exception("request %s", dispatch.waiting.job.request_id)
+            logger.exception("request %s", job.request_id)
             failed = EngineFailed("the router failed on this request; its log says more")
-            self._end(dispatch.waiting.job, failed, dispatch)
+            self._end(job, failed, dispatch)
+        finally:
+            del self._running[job.request_id]
         self._send_what_can_go()
 
     async def _settle(self, dispatch: Dispatch) -> None:
@@ -178,7 +197,7 @@ class Router:
         sent_s = time.monotonic()
         match await self._ask(dispatch):
             case ReplicaDied():
-                await self._after_death(dispatch)
+                self._put_back(dispatch, await self._attempts.after_death(dispatch))
             case NotMine() | WasStopped():
                 self._put_back(dispatch, waiting)
             case Done() if job.request_id not in self._answers:
@@ -189,7 +208,11 @@ class Router:
                 served = served_job(self._model, dispatch, done, sent_s=sent_s, now_s=now_s)
                 self._metrics.served(served.receipt, done.result)
                 self._audits.served(dispatch, done)
-                self._answers[job.request_id].set_result(served)
+                self._keys.ended(job)
+                self._answers.give(job.request_id, served)
+            case OutputCorrupt() as error:
+                again = self._attempts.after_corrupt_output(dispatch, error)
+                self._put_back(dispatch, again)
             case DitServeError() as error:
                 self._end(job, error, dispatch)
 
@@ -199,40 +222,37 @@ class Router:
         self._scheduler.loads_in(dispatch.pool, done.load_s)
 
     async def _ask(self, dispatch: Dispatch) -> ReplicaAnswer | ReplicaDied:
-        """The replica's answer; it counts as busy until then."""
+        """The replica's answer; it counts as busy until then, or until it has proved itself."""
+        answer: ReplicaAnswer | ReplicaDied | None = None
         try:
-            return await self._pools.generate(dispatch)
+            with self._spans.call(dispatch) as call:
+                answer = await self._pools.generate(dispatch, call.span.traceparent)
+                return call.answered(answer)
         finally:
-            del self._running[dispatch.waiting.job.request_id]
-            self._scheduler.finished(dispatch, time.monotonic())
+            if isinstance(answer, OutputCorrupt):
+                self._apart(self._free_when_proven(dispatch))
+            else:
+                self._scheduler.finished(dispatch, time.monotonic())
 
-    async def _after_death(self, dispatch: Dispatch) -> None:
-        job = dispatch.waiting.job
-        attempts = dispatch.waiting.attempts + 1
-        logger.warning(
-            "request %s: replica %s died, attempt %d", job.request_id, dispatch.replica, attempts
-        )
-        if attempts >= self._max_attempts:
-            error = EngineFailed(f"{attempts} replicas died on this request; it is not tried again")
-            self._end(job, error, dispatch)
-        else:
-            await asyncio.sleep(RETRY_PAUSE_S * 5 ** (attempts - 1))
-            self._put_back(dispatch, replace(dispatch.waiting, attempts=attempts))
+    async def _free_when_proven(self, dispatch: Dispatch) -> None:
+        await self._pools.proven(dispatch)
+        self._scheduler.finished(dispatch, time.monotonic())
+        self._send_what_can_go()
 
-    def _put_back(self, dispatch: Dispatch, waiting: Waiting) -> None:
-        """Back to its place in the line, unless its caller is gone or its deadline passed."""
-        if waiting.job.request_id not in self._answers:
-            self._end(waiting.job, None, dispatch)
+    def _put_back(self, dispatch: Dispatch, again: Waiting | DitServeError) -> None:
+        """Back to its place in the line, unless it is given up or too late, or nobody wants it."""
+        job, wanted = dispatch.waiting.job, dispatch.waiting.job.request_id in self._answers
+        if isinstance(again, DitServeError) or not wanted:
+            self._end(job, again if isinstance(again, DitServeError) else None, dispatch)
             return
         now_s = time.monotonic()
-        self._scheduler.put_back(waiting, now_s)
-        if waiting.promised and waiting.due_s <= now_s:
-            self._expire(waiting.job)
+        self._spans.waits(job)
+        self._scheduler.put_back(again, now_s)
+        if again.promised and again.due_s <= now_s:
+            self._expire(job)
 
     def _abandon(self, job: Job) -> None:
         """The caller is gone: the job leaves the line, or stops at the next step boundary."""
-        if answer := self._answers.pop(job.request_id, None):
-            answer.cancel()
         if self._scheduler.leave(job.request_id) is not None:
             self._end(job, None)
         elif dispatch := self._running.get(job.request_id):
@@ -250,12 +270,7 @@ class Router:
     def _expire(self, job: Job) -> None:
         """The deadline has passed; a job that still waits is not begun."""
         if self._scheduler.leave(job.request_id) is not None:
-            error = DeadlinePassed(
-                f"deadline_ms: the deadline passed after {job.deadline_s:.3g} s "
-                "in which the request waited for a replica",
-                param="deadline_ms",
-            )
-            self._end(job, error)
+            self._end(job, deadline_passed(job))
 
     def _give_up_without_replica(self, job: Job) -> None:
         """A job waits for a replica that is busy or being started, not for one that never comes.
@@ -265,33 +280,20 @@ class Router:
         waiting = self._scheduler.waiting(job.request_id)
         if waiting is not None and not any(self._replicas_of(pool) for pool in waiting.offers):
             self._scheduler.leave(job.request_id)
-            error = NoReplica(
-                f"{job.model}: no replica of {', '.join(waiting.offers)} runs", retry_after_s=10
-            )
-            self._end(job, error)
+            self._end(job, no_replica(job, waiting.offers))
         elif answer := self._answers.get(job.request_id):
-            self._later(self._model.no_replica_s, self._give_up_without_replica, job, answer)
+            self._apart.unless(answer, self._model.no_replica_s, self._give_up_without_replica, job)
 
     def _end(self, job: Job, error: DitServeError | None, dispatch: Dispatch | None = None) -> None:
         """Counts a job that has no result and tells its caller, if it has one (None: it left)."""
+        self._spans.leaves(job, error)
+        self._keys.ended(job, error)
         where = {"pool": dispatch.pool, "tier": dispatch.tier.value} if dispatch else {}
         outcome = "cancelled" if error is None else error.code or "failed"
         broken = isinstance(error, Failure) and job.deadline_s is not None
         self._metrics.not_served(outcome, deadline_broken=broken, **where)
-        answer = self._answers.get(job.request_id)
-        if error is not None and answer is not None and not answer.done():
-            answer.set_result(error)
+        if error is not None:
+            self._answers.give(job.request_id, error)
 
     def _replicas_of(self, pool: str) -> tuple[str, ...]:
         return replica_directory.running(pool_name(self._model, self._model.pool_named(pool)))
-
-    def _later(
-        self,
-        delay_s: float,
-        action: Callable[[Job], None],
-        job: Job,
-        answer: asyncio.Future[RouterAnswer],
-    ) -> None:
-        """Does `action(job)` after a while, unless the job is answered before."""
-        timer = self._loop.call_later(delay_s, action, job)
-        answer.add_done_callback(lambda _: timer.cancel())

@@ -8,12 +8,12 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ray.exceptions import ObjectLostError, RayActorError
 from ray.serve.exceptions import RayServeException
 
-from cluster.errors import DeadlinePassed, DitServeError, NoReplica
+from cluster.errors import DeadlinePassed, DitServeError, LimitReached, NoReplica
 from cluster.job import Job
 from cluster.progress import Progress, Seen
 from cluster.receipt import GenerateResult
@@ -25,11 +25,20 @@ logger = logging.getLogger("ray.serve")
 ROUTER_ANSWER_S = 3.0
 """How long a question to one router may take."""
 
+FETCH_S = 15.0
+"""How long files may take from the node that made them.
+
+They are a few MB. When they take longer, one of the two nodes does not answer, for which Ray itself
+takes a minute to give it up.
+"""
+
 LATE_ALREADY_S = 0.001
 """The deadline of a job that is sent again after its own has passed."""
 
 WATCH_EVERY_S = 0.1
 """A watcher is told no more often: each word costs three processes some of their time."""
+
+File = TypeVar("File", bytes, tuple[bytes, ...])
 
 JobEvent = Progress | bytes | GenerateResult
 """Progress, the file of a preview, and at last the result."""
@@ -59,23 +68,53 @@ class RouterCalls:
                 answer = await self._send(_again(job, attempt, time.monotonic() - arrived_s))
                 if isinstance(answer, DitServeError):
                     raise answer
-                images = () if job.store_as else await answer.images
+                images = () if job.store_as else await _fetched(answer.images)
                 return GenerateResult(images, answer.receipt, job.output_format, answer.stored)
-            except (RayActorError, ObjectLostError):
+            except (RayActorError, ObjectLostError, TimeoutError) as error:
                 logger.warning(
-                    "request %s: the router or the replica of its pictures died, attempt %d",
+                    "request %s: the router or the pictures are lost, attempt %d: %r",
                     job.request_id,
                     attempt,
+                    error,
                 )
             except RayServeException as error:
                 raise NoReplica(
                     f"{job.model}: no router takes requests now; try again later", retry_after_s=5
                 ) from error
         raise NoReplica(
-            f"{job.model}: the router died {self._max_attempts} times on this request; "
-            "try again later",
+            f"{job.model}: the router or the pictures were lost {self._max_attempts} times on this "
+            "request; try again later",
             retry_after_s=5,
         )
+
+    async def reserve(self, job: Job) -> None:
+        """Counts a video to its key's limits before its job is kept to be sent later.
+
+        Raises:
+            LimitReached: the key has used what it may.
+            NoReplica: the router that counts does not answer.
+        """
+        if job.limits is None:
+            return
+        try:
+            call = self._handles[job.model].reserve.remote(replace(job, images=()))
+            refusal: LimitReached | None = await asyncio.wait_for(call, ROUTER_ANSWER_S)
+        except (RayActorError, RayServeException, TimeoutError) as error:
+            raise NoReplica(
+                f"{job.model}: no router counts requests now; try again later", retry_after_s=5
+            ) from error
+        if refusal is not None:
+            raise refusal
+
+    async def release(self, job: Job) -> None:
+        """The job of a reserved video will not be sent; where no router hears it, it lapses."""
+        if job.limits is None:
+            return
+        try:
+            call = self._handles[job.model].release.remote(replace(job, images=()))
+            await asyncio.wait_for(call, ROUTER_ANSWER_S)
+        except (RayActorError, RayServeException, TimeoutError) as error:
+            logger.info("video %s stays reserved for a while: %r", job.request_id, error)
 
     async def follow(
         self, job: Job, every_s: float = WATCH_EVERY_S
@@ -101,7 +140,7 @@ class RouterCalls:
                 if (new := watch.result()) is not None:
                     yield replace(new.progress, steps=steps)
                     for preview in new.previews:
-                        if (file := await _fetched(preview)) is not None:
+                        if (file := await _preview(preview)) is not None:
                             yield file
                     seen = Seen(new.progress.steps_done, seen.previews + len(new.previews))
                 await asyncio.wait((result,), timeout=every_s)
@@ -148,11 +187,22 @@ class RouterCalls:
         return found
 
 
-async def _fetched(preview: Awaitable[bytes]) -> bytes | None:
-    """The file of a preview; None where the replica that made it has died."""
+async def _fetched(files: Awaitable[File]) -> File:
+    """Files from where they were made.
+
+    Raises:
+        TimeoutError: they do not come.
+        RayActorError, ObjectLostError: the process that made them has died.
+    """
+    async with asyncio.timeout(FETCH_S):
+        return await files
+
+
+async def _preview(file: Awaitable[bytes]) -> bytes | None:
+    """The file of a preview; None where it is lost."""
     try:
-        return await preview
-    except (RayActorError, ObjectLostError) as error:
+        return await _fetched(file)
+    except (RayActorError, ObjectLostError, TimeoutError) as error:
         logger.info("a preview is lost: %r", error)
         return None
 
@@ -168,7 +218,7 @@ def _again(job: Job, attempt: int, elapsed_s: float) -> Job:
     left_s = job.deadline_s - elapsed_s
     if left_s <= 0 and job.late == "refuse":
         raise DeadlinePassed(
-            f"deadline_ms: the deadline of {job.deadline_s:g} s passed while a router was replaced",
+            f"deadline_ms: the deadline of {job.deadline_s:g} s passed before it could go again",
             param="deadline_ms",
         )
     return replace(job, attempt=attempt, deadline_s=max(left_s, LATE_ALREADY_S))

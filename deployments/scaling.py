@@ -89,12 +89,19 @@ async def tell_demand(deployment: str, demand: PoolDemand) -> None:
     )
 
 
-async def keep_telling(deployments: Mapping[str, str], demand: Callable[[str], PoolDemand]) -> None:
-    """Tells the demand of pools once a second and never ends; `deployments` are by pool."""
-    while True:
+async def keep_telling(
+    deployments: Mapping[str, str], demand: Callable[[str, float, float], PoolDemand]
+) -> None:
+    """Tells the demand of pools once a second, and never ends where there are any.
+
+    `deployments` are by pool. `demand` is a pool's at a time of the monotonic clock, said at one of
+    the wall clock.
+    """
+    while deployments:
         for pool, deployment in deployments.items():
+            told = demand(pool, time.monotonic(), time.time())
             try:
-                await tell_demand(deployment, demand(pool))
+                await tell_demand(deployment, told)
             except RpcError as error:
                 logger.warning("the demand of %s could not be told: %s", deployment, error)
         await asyncio.sleep(TELL_S)

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from dataclasses import replace
 
+from cluster.access import WITHOUT_KEYS, Caller
 from cluster.config import ClusterConfig
 from cluster.job import Job
 from cluster.request import GenerateRequest
@@ -22,11 +23,12 @@ async def settled(
     config: ClusterConfig,
     shelf: Shelf = IMAGES,
     picture_field: str = "images",
+    caller: Caller = WITHOUT_KEYS,
 ) -> Job:
     """The job of a request, with an id that cannot be guessed and a seed if it has none.
 
     With `response_format` "url" its results go to the shelf. `picture_field` is how the caller
-    names the pictures to begin from.
+    names the pictures to begin from, `caller` is who asked.
 
     Raises:
         DitServeError: a value is wrong, or a picture cannot be read.
@@ -37,5 +39,5 @@ async def settled(
     seed = secrets.randbelow(SEED_BELOW)
     _, job = settle(request, config, shelf.new_job_id(), seed, size, picture_field)
     if request.response_format == "url":
-        return replace(job, store_as=shelf.key(job.request_id))
-    return job
+        job = replace(job, store_as=shelf.key(shelf.name(job.request_id, caller.key_id)))
+    return replace(job, key_id=caller.key_id, limits=caller.limits)

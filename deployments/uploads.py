@@ -11,12 +11,13 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cluster.config import PICTURE_MULTIPLE
 from cluster.errors import InvalidRequest
+from cluster.picture_files import structure_problem
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 """What a file must be by its content, in Pillow's words."""
 
 DECODED_PIXELS_MAX = 64_000_000
-"""A picture may not unfold to more than this: 256 MB with its transparency."""
+"""A picture may not unfold to more than this: 0.5 GB while it is decoded and laid on white."""
 
 REFERENCE_PIXELS_MAX = 1024 * 1024
 """To so many FLUX Kontext's and FLUX.2's pipelines bring a picture that is to be edited."""
@@ -65,9 +66,10 @@ def decode_picture(file: bytes, field: str = "image") -> Image.Image:
         if picture.mode.startswith("I"):  # 16 bits a pixel, which Pillow would cut off at 255
             picture = picture.point(lambda value: value / 256).convert("L")
         if picture.has_transparency_data:
-            layers = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
-        return _turned(picture.convert("RGB"), orientation)
+            layers = _in_mode("RGBA", picture)
+            picture = Image.new("RGB", layers.size, "white")
+            picture.paste(layers, mask=layers)
+        return _turned(_in_mode("RGB", picture), orientation)
 
 
 def decode_mask(file: bytes, size: tuple[int, int], field: str = "mask") -> Image.Image:
@@ -133,6 +135,8 @@ def as_reference(picture: Image.Image, size: tuple[int, int], field: str = "imag
 
 def _opened(file: bytes, field: str) -> Image.Image:
     """The picture with its header read, and its pixels not yet."""
+    if problem := structure_problem(file):
+        raise InvalidRequest(f"{field}: the file {problem}", param=field)
     picture = Image.open(io.BytesIO(file), formats=FORMATS)
     if picture.width * picture.height > DECODED_PIXELS_MAX:
         raise InvalidRequest(
@@ -159,7 +163,7 @@ def _refused(field: str) -> Iterator[None]:
             f"{field}: the picture is too large; {DECODED_PIXELS_MAX} pixels in all are taken",
             param=field,
         ) from error
-    except (OSError, SyntaxError, ValueError, AssertionError, struct.error) as error:
+    except (OSError, SyntaxError, ValueError, IndexError, AssertionError, struct.error) as error:
         raise InvalidRequest(f"{field}: is not a whole picture: {error}", param=field) from error
 
 
@@ -173,6 +177,12 @@ def _orientation(picture: Image.Image) -> int:
 def _upright_size(picture: Image.Image) -> tuple[int, int]:
     width, height = picture.size
     return (height, width) if _orientation(picture) >= _ON_ITS_SIDE else (width, height)
+
+
+def _in_mode(mode: str, picture: Image.Image) -> Image.Image:
+    """The picture with its pixels read, itself where it has the mode; `convert` always copies."""
+    picture.load()
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _turned(picture: Image.Image, orientation: int) -> Image.Image:

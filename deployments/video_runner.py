@@ -28,12 +28,14 @@ from cluster.errors import (
 from cluster.job import Job, job_of
 from cluster.progress import Progress
 from cluster.receipt import GenerateResult
+from cluster.trace_attributes import of_receipt
 from cluster.video_job import VideoError, VideoJob, VideoStatus, percent_done
 from deployments.apart import Apart
 from deployments.job_store import JobStore
 from deployments.results import ResultStore
 from deployments.router_calls import RouterCalls
 from deployments.shelves import VIDEOS
+from deployments.tracing import NO_TRACES, Tracer
 
 logger = logging.getLogger("ray.serve")
 
@@ -62,12 +64,18 @@ class VideoRunner:
     """The videos that this process holds."""
 
     def __init__(
-        self, config: ClusterConfig, calls: RouterCalls, store: JobStore, results: ResultStore
+        self,
+        config: ClusterConfig,
+        calls: RouterCalls,
+        store: JobStore,
+        results: ResultStore,
+        tracer: Tracer = NO_TRACES,
     ) -> None:
         self._models = tuple(model.name for model in config.models if model.makes_videos)
         self._calls = calls
         self._store = store
         self._results = results
+        self._tracer = tracer
         self._holder = f"gateway-{secrets.token_hex(8)}"
         self._held: dict[str, asyncio.Task[None]] = {}
         self._poked = asyncio.Event()
@@ -141,7 +149,13 @@ class VideoRunner:
         logger.info("video %s: attempt %d", video.id, video.attempts)
         try:
             job = await self._job_of(video)
-            result = await self._made(video, job)
+            about = {"dit_serve.video.claim": video.attempts}
+            with self._tracer.begin(
+                "video", about, parent=job.traceparent, kind="consumer"
+            ) as span:
+                result = await self._made(video, span.carried_by(job))
+                if result is not None:
+                    span.tell(of_receipt(result.receipt))
         except (NoReplica, QueueFull, JobStoreUnavailable) as error:
             logger.warning("video %s waits: %s", video.id, error)
             await asyncio.sleep(AGAIN_S)
@@ -161,6 +175,7 @@ class VideoRunner:
         """
         picture = await asyncio.to_thread(self._store.input_reference, video.id)
         job = job_of(video.job, () if picture is None else (picture,))
+        job = replace(job, key_id=video.owner)
         if job.deadline_s is None:
             return job
         left_s = job.deadline_s - (time.time() - video.created_at)

@@ -10,6 +10,7 @@ export function curl(base, path, method, operation, mediaType, components) {
   if (method === "post" && !mediaType) words.push("-X POST");
   const place = path.slice(1).replace(/\{(\w+)\}/g, (_, name) => name.toUpperCase());
   const lines = [`${words.join(" ")} '${new URL(place, base).href}'`];
+  if (operation.security?.length) lines.push('-H "Authorization: Bearer $DIT_SERVE_API_KEY"');
   if (mediaType) lines.push(...body(mediaType, operation, components));
   return lines.join(" \\\n  ");
 }

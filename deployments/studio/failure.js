@@ -12,6 +12,7 @@ const ADVICE = {
   no_replica: "No replica can take it now. It may be starting.",
   deadline_passed: "Give it more time, or choose a faster tier.",
   engine_failed: "The same request may well succeed when it is sent again.",
+  output_corrupt: "Another tier or other settings may do; the log of the server says more.",
   request_too_large: "Choose a smaller picture.",
   model_not_found: "Load this page again to see what is served now.",
 };
@@ -38,6 +39,7 @@ function adviceOn(error) {
     return `Many are waiting. Try again in about ${seconds(error.retryAfterS)}.`;
   }
   if (error.status === 401) return "Enter a key that this server knows.";
+  if (error.code === "insufficient_scope") return "Enter a key that may do this.";
   if (error.status === 400) return "Change what it names, and send it again.";
   return ADVICE[error.code] ?? null;
 }
@@ -49,7 +51,7 @@ function actionsOn(error, again, withDeadline) {
     const use = () => withDeadline(Math.round(deadlineS * 1000));
     return [element("button", { type: "button", class: "primary", onclick: use }, `Use ${deadlineS.toFixed(1)} s`)];
   }
-  if (error.status === 401) {
+  if (error.status === 401 || error.code === "insufficient_scope") {
     const enter = async () => {
       if (await askForKey(error.message)) again();
     };

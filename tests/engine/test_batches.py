@@ -158,7 +158,10 @@ def test_the_largest_batch_is_the_pools_and_the_rest_follows(
         return True
 
     found = engine.generate(job(n=3, num_inference_steps=4), Tier.NONE, boundary)
-    assert found.notes == ("3 pictures in batches of 2 and 1: tier none computes every step",)
+    assert found.notes == (
+        "3 pictures in batches of 2 and 1: tier none computes every step; "
+        "the last bits may differ from those of pictures made alone",
+    )
     assert seen == [(done, 12) for done in (2, 4, 6, 8, 9, 10, 11, 12)]
     assert (found.steps_computed, len(found.images), len(found.residual_diffs)) == (12, 3, 3)
 

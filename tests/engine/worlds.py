@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ["pytest", "torch", "diffusers", "transformers", "cache_dit", "einops"]
+PRELOADED = ["tests.engine.preloaded"]
 
 
 class WorldFailed(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import threading
 import time
 from collections import defaultdict
@@ -22,6 +23,8 @@ from tests.serve.server import Server
 PROMPT = "a red circle left of a blue square on a white background"
 REQUESTS = 20
 CALLERS = 4
+OUT_OF_MEMORY = signal.SIGRTMIN + 1
+"""To a rank of a cluster with `variables`."""
 
 
 @dataclass
@@ -35,7 +38,9 @@ class Load:
 def variables(gpus: int) -> dict[str, str]:
     """The environment of a cluster whose ranks are to fail: a larger machine than this one.
 
-    SIGUSR2 raises where a rank works, and Ray's log leaves out no line that names a rank's process.
+    What its ranks do at a signal, while they work: at SIGUSR2 one raises MemoryError, at SIGUSR1
+    its weights give NaN from then on, at SIGRTMIN+1 (`OUT_OF_MEMORY`) its allocator refuses once.
+    Ray's log leaves out no line that names a rank's process.
     """
     folders = ["tests/serve/raising", os.environ.get("PYTHONPATH", "")]
     return {
@@ -69,6 +74,23 @@ def replicas(server: Server) -> dict[str, int]:
     except httpx.TransportError:
         return {}
     return dict(answer.json()["replicas"]["shapes"]) if answer.status_code == 200 else {}
+
+
+def deaths(server: Server, pool: str) -> float:
+    """Replicas of a pool that have died, as the metrics say."""
+    return _counted(server, rf'dit_serve_replica_deaths_total{{.*pool="{pool}"}}')
+
+
+def outputs_refused(server: Server, pool: str) -> float:
+    """Results of a pool at tier `none` that were kept back, as the metrics say."""
+    return _counted(server, rf'dit_serve_outputs_refused_total{{.*pool="{pool}",tier="none"}}')
+
+
+def _counted(server: Server, series: str) -> float:
+    counted = httpx.get(f"{server.url}/metrics", timeout=30).text
+    found = re.search(rf"{series} (\S+)", counted)
+    assert found is not None, counted
+    return float(found[1])
 
 
 def until(condition: Callable[[], bool], timeout_s: float) -> float:

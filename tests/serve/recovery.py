@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ class Disturbance:
     `begin` is for `steady_load`; `recovery` waits until every replica takes requests again.
     """
 
-    def __init__(self, server: Server, pool: str, fault: signal.Signals) -> None:
+    def __init__(self, server: Server, pool: str, fault: int) -> None:
         self.group = ranks_of_a_replica(server, pool)
         self._server, self._fault = server, fault
         self._deployment = f"pool-shapes-{pool}"

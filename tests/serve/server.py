@@ -21,6 +21,7 @@ import yaml
 START_S = 300.0
 STOP_S = 60.0
 LEAVE_S = 5.0
+DRIVER_S = 150.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,22 @@ class Server:
             for line in self.processes().values()
             if "--gcs-address=" in line
         )
+
+    def driven_by(self, script: str, *arguments: str) -> str:
+        """The last line that a Python script prints which calls this cluster through Ray.
+
+        `sys.argv[1]` is Ray's address there; the arguments follow.
+        """
+        finished = subprocess.run(
+            [sys.executable, "-c", script, self.ray_address(), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=DRIVER_S,
+            env=os.environ | {"RAY_AUTH_MODE": "token"},
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr[-3000:]
+        return finished.stdout.splitlines()[-1]
 
     def dashboard_url(self) -> str:
         """Where Ray's dashboard of this cluster listens; it names its port in its log line."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.serve.faults import draw, replicas, until
+from tests.serve.faults import deaths, draw, replicas, until
 from tests.serve.server import Server, serving
 
 pytestmark = pytest.mark.ray
@@ -48,6 +48,7 @@ def test_a_pool_sleeps_until_its_tier_is_asked_for_and_sleeps_again(pools: Serve
     assert draw(pools, tier="none")["receipt"]["pool"] == "rare"
     until(lambda: replicas(pools) == {"rare": 0, "usual": 1}, IDLE_S + 10)
     until(lambda: not pools.replica_pids("pool-shapes-rare"), 10)
+    assert deaths(pools, "rare") == 0
     assert draw(pools, tier="none")["receipt"]["attempts"] == 1
 
 
@@ -61,3 +62,4 @@ def test_a_pool_grows_under_load_and_shrinks_without_cutting_a_job(pools: Server
     assert [answer["data"] for answer in answers] == [undisturbed["data"]] * CALLERS
     assert {answer["receipt"]["attempts"] for answer in answers} == {1}
     until(lambda: len(pools.replica_pids("pool-shapes-usual")) == 1, 10)
+    assert deaths(pools, "usual") == 0

@@ -100,7 +100,7 @@ def test_a_terminal_shows_the_steps(server: Server, tmp_path: Path) -> None:
 
 
 def test_several_pictures_have_numbers_and_a_deadline_its_outcome(run: Run, tmp_path: Path) -> None:
-    shown = run("--n", "3", "--deadline-ms", "60000", "--size", "64x96")
+    shown = run("--tier", "none", "--n", "3", "--deadline-ms", "600000", "--size", "64x96")
     assert files_in(tmp_path) == {f"none-{index}.png" for index in range(3)}
     assert shown.stdout.startswith("3 of 64x96, seed 0")
     assert "; in time" in shown.stdout

@@ -27,6 +27,7 @@ EXAMPLES = {heading: blocks for heading, blocks in SECTIONS.items() if blocks}
 BLOCK_S = 60.0
 
 WRITTEN: Mapping[str, Mapping[str, str]] = {
+    "Keys": {},
     "Pictures": {"circle-0.webp": "WEBP", "circle-1.webp": "WEBP"},
     "Edits": {
         "circle.png": "PNG",
@@ -50,6 +51,7 @@ WRITTEN: Mapping[str, Mapping[str, str]] = {
 """The files that the examples of a section write, and what they are."""
 
 PRINTED: Mapping[str, str] = {
+    "Keys": r" my-program +generate .* works *\nKey [a-z2-7]{10} of \S+ does not work any more$",
     "Pictures": r"^fast \d+ of 40 steps$",
     "Edits": r"^$",
     "Streams": r"running \d+ of 60\n(.*\n)*\d+\.\d\d s\n(.*\n)*event: image_generation.completed",

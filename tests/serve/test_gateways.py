@@ -31,6 +31,16 @@ def test_two_hundred_mixed_requests_are_answered_and_every_job_is_found(server: 
     assert Counter(found) == Counter(kinds)
 
 
+def test_without_keys_a_caller_for_whom_a_proxy_speaks_is_none_of_this_machine(
+    server: Server,
+) -> None:
+    """The address reaches the gateway through Serve's proxy, which trusts proxies on loopback."""
+    spoken_for = {"X-Forwarded-For": "192.0.2.7"}
+    answer = httpx.get(f"{server.url}/v1/models", headers=spoken_for, timeout=30)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "loopback_only")
+    assert httpx.get(f"{server.url}/v1/models", timeout=30).status_code == 200
+
+
 def one(server: Server, number: int, kind: str) -> str:
     """One request, followed to its end; its kind again if all of it was right."""
     prompt = {"prompt": f"a red circle {number}", "seed": number}

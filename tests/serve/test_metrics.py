@@ -9,6 +9,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.monitoring.programs import promtool
+from tests.serve.conftest import MAX_QUEUED
+
 pytestmark = pytest.mark.ray
 
 PROMPT = "a red circle left of a blue square on a white background"
@@ -69,7 +72,17 @@ def test_the_gauges_tell_the_state(http: httpx.Client) -> None:
     now = samples(http)
     assert now[key("dit_serve_queue_requests", model="shapes")] == 0
     assert now[key("dit_serve_replicas", model="shapes", pool="cpu", state="idle")] == 1
+    assert now[key("dit_serve_ranks", model="shapes", pool="cpu")] == 1
+    assert now[key("dit_serve_queue_limit", model="shapes")] == MAX_QUEUED
+    assert now[key("dit_serve_replicas_min", model="clips", pool="cpu")] == 1
     assert now[key("dit_serve_build_info", version="0.1.0")] == 1
+    for model in REPLICAS:
+        assert now[key("dit_serve_router_up", model=model)] == 1
+
+
+def test_promtool_finds_nothing_to_mend_in_the_text(http: httpx.Client) -> None:
+    status, said = promtool("check", "metrics", given=http.get("/metrics").text)
+    assert (status, said) == (0, "")
 
 
 REPLICAS = {"shapes": {"cpu": 1}, "clips": {"cpu": 1}}

@@ -22,9 +22,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from deployments.launch import listen_to_interrupts
 from tests.serve.faults import PROMPT, draw, parallel_config, replicas, until
-from tests.serve.nodes import HEAD, Nodes, two_nodes
+from tests.serve.nodes import HEAD, Nodes, serve_run, two_nodes
 from tests.serve.server import Server, free_port, interrupt, kill_left_over
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -52,7 +51,7 @@ def spanned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spanned]:
     url = f"http://127.0.0.1:{port}"
     _keep_on_the_head(config, port)
     with two_nodes(url, folder / "nodes.log", num_cpus=4, num_gpus=2) as nodes:
-        server = _serve_run(config, nodes, url, folder / "serve.log")
+        server = serve_run(config, nodes, url, folder / "serve.log")
         try:
             _wait_ready(server)
             yield Spanned(server, nodes)
@@ -87,20 +86,6 @@ def _keep_on_the_head(config: Path, port: int) -> None:
         {"name": name, "ray_actor_options": options} for name in ("gateway", "router-shapes")
     ]
     config.write_text(yaml.safe_dump(document))
-
-
-def _serve_run(config: Path, nodes: Nodes, url: str, log: Path) -> Server:
-    command = [sys.executable, "-m", "ray.serve.scripts", "run", str(config)]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=nodes.environment | {"RAY_ADDRESS": nodes.address()},
-            preexec_fn=listen_to_interrupts,
-        )
-    return Server(url, log, log, process)
 
 
 def _wait_ready(server: Server) -> float:

@@ -6,26 +6,60 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.serve.server import START_S, free_port, start, stop, wait_ready, write_config
+from tests.serve.faults import draw
+from tests.serve.server import START_S, Server, free_port, start, stop, wait_ready, write_config
 
 pytestmark = pytest.mark.ray
 
 
-def test_an_interrupt_stops_every_process(tmp_path: Path) -> None:
-    server = start(write_config(tmp_path / "config.yaml"), free_port(), tmp_path / "serve.log")
+@dataclass(frozen=True)
+class Interrupted:
+    """What a server did and left that was interrupted when it had drawn a picture."""
+
+    url: str
+    had_raylet: bool
+    drawn: dict[str, Any]
+    printed: str
+    left: dict[int, str]
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    folder = tmp_path_factory.mktemp("up")
+    server = start(write_config(folder / "config.yaml"), free_port(), folder / "serve.log")
     try:
         wait_ready(server)
-        assert any("raylet" in line for line in server.processes().values())
+        had_raylet = any("raylet" in line for line in server.processes().values())
+        drawn = draw(server, tier="fast")
     finally:
         printed, left = stop(server)
-    assert "Ready at" in printed
-    assert f"curl {server.url}/v1/images/generations" in printed
-    assert printed.rstrip().endswith("Stopped.")
-    assert left == {}
+    return Interrupted(server.url, had_raylet, drawn, printed, left)
+
+
+def test_an_interrupt_stops_every_process(interrupted: Interrupted) -> None:
+    assert interrupted.had_raylet
+    assert "Ready at" in interrupted.printed
+    assert f"curl {interrupted.url}/v1/images/generations" in interrupted.printed
+    assert interrupted.printed.rstrip().endswith("Stopped.")
+    assert interrupted.left == {}
+
+
+def test_another_server_of_the_same_shape_draws_the_same_bytes(
+    interrupted: Interrupted, server: Server
+) -> None:
+    again = draw(server, tier="fast")
+    assert again["data"] == interrupted.drawn["data"]
+    shapes = [
+        {name: each["receipt"][name] for name in ("parallelism", "quantization", "config_hash")}
+        for each in (again, interrupted.drawn)
+    ]
+    assert shapes[0] == shapes[1]
 
 
 def test_serve_shutdown_stops_every_process(tmp_path: Path) -> None:

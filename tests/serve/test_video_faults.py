@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +18,24 @@ import yaml
 from tests.serve.clips import clips_model
 from tests.serve.server import Server, serving, write_config
 from tests.storage.s3 import ENVIRONMENT, S3Server
-from tests.storage_sql.postgres import PostgresServer
+from tests.storage_sql.postgres import PASSWORD, PostgresServer
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 LONG = {"prompt": "a red circle", "seed": 3, "tier": "none", "num_inference_steps": 1500}
 SHORT = LONG | {"num_inference_steps": 8}
 DONE_S = 120.0
+
+KEPT_BY_RAY = """
+import sys
+from ray._raylet import GcsClient
+gcs = GcsClient(address=sys.argv[1])
+for namespace in (b"serve", b"fun"):
+    for key in gcs.internal_kv_keys(b"", namespace):
+        sys.stdout.buffer.write(gcs.internal_kv_get(key, namespace))
+"""
+"""Writes what Ray's head has stored of Serve, its checkpoints, and of pickled code."""
+
 ROUTER_DEATHS = 3
 
 
@@ -37,7 +50,7 @@ def server(
         more_models=[clips_model(folder)],
         cluster={
             "gateways": 2,
-            "database_url": postgres.new_database(),
+            "database_url": "env:DIT_DATABASE",
             "results": {
                 "url": s3.make_bucket("results"),
                 "options": {"endpoint_url": s3.endpoint_url},
@@ -48,7 +61,8 @@ def server(
     del document["applications"][0]["args"]["models"][0]
     config.write_text(yaml.safe_dump(document))
     paths = os.pathsep.join(["tests/serve/raising", os.environ.get("PYTHONPATH", "")])
-    with serving(config, folder, PYTHONPATH=paths, **ENVIRONMENT) as running:
+    variables = ENVIRONMENT | {"PYTHONPATH": paths, "DIT_DATABASE": postgres.new_database()}
+    with serving(config, folder, **variables) as running:
         yield running
 
 
@@ -136,6 +150,20 @@ def test_a_video_is_done_though_the_database_is_away_for_a_while(
     postgres.start()
     assert video_when(server, video_id, ended)["status"] == "completed"
     assert clip(server, video_id) == undisturbed
+
+
+def test_the_password_of_the_database_is_neither_in_the_log_nor_in_what_ray_keeps(
+    server: Server,
+) -> None:
+    """After the database was away, so that its errors are in the log."""
+    log = server.log.read_text(errors="replace")
+    assert "the database postgresql://127.0.0.1" in log
+    assert PASSWORD not in log
+    read = [sys.executable, "-c", KEPT_BY_RAY, server.ray_address()]
+    environment = os.environ | {"RAY_AUTH_MODE": "token"}
+    kept = subprocess.run(read, capture_output=True, env=environment, timeout=60, check=True).stdout
+    assert b"env:DIT_DATABASE" in kept
+    assert PASSWORD.encode() not in kept
 
 
 def test_out_of_memory_fails_that_video_alone(server: Server) -> None:

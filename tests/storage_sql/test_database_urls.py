@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import traceback
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlalchemy import create_engine, update
 
 from cluster.errors import ConfigError
 from deployments.job_store import JobStore
-from deployments.job_tables import SCHEMAS
+from deployments.sql_schemas import SCHEMAS
 from tests.storage_sql.postgres import PASSWORD, PostgresServer
 from tests.storage_sql.videos import KEEP_S, video
 
@@ -73,6 +74,38 @@ def test_a_password_travels_with_the_store_to_where_it_is_used(postgres: Postgre
     assert carried.add(video()) == video()
     assert PASSWORD not in repr(carried)
     carried.close()
+
+
+def test_a_url_from_a_variable_is_used_and_travels_only_as_its_name(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("DIT_DATABASE", database_url)
+    store = JobStore("env:DIT_DATABASE", keep_s=KEEP_S)
+    store.add(video())
+    pickled = pickle.dumps(store)
+    carried = pickle.loads(pickled)
+    assert carried.get(video().id, "") == video()
+    assert b"env:DIT_DATABASE" in pickled
+    assert database_url.encode() not in pickled
+    assert PASSWORD.encode() not in pickled
+    assert PASSWORD not in repr(store) + caplog.text
+    for each in (store, carried):
+        each.close()
+    monkeypatch.delenv("DIT_DATABASE")
+    with pytest.raises(ConfigError, match="environment variable DIT_DATABASE is not set"):
+        pickle.loads(pickled)
+
+
+def test_a_variable_that_holds_no_url_is_told_by_its_name_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = uuid4().hex
+    monkeypatch.setenv("DIT_DATABASE", f"dit:{secret}@host/jobs")
+    with pytest.raises(ConfigError) as refused:
+        JobStore("env:DIT_DATABASE", keep_s=KEEP_S)
+    assert str(refused.value).startswith("database_url (env:DIT_DATABASE): it is no URL")
+    assert secret not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_url_that_is_wrong_is_refused_without_its_password() -> None:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 START_S = 10.0
 STOP_S = 3
 METHODS = ["GET", "HEAD", "POST", "DELETE"]
-HOP_BY_HOP = {"connection", "content-length", "host", "transfer-encoding"}
+HOP_BY_HOP = {"connection", "content-length", "transfer-encoding"}
 
 
 @contextmanager
@@ -45,7 +45,10 @@ def listening(app: Any) -> Iterator[str]:
 
 @contextmanager
 def behind_prefix(target: str, prefix: str) -> Iterator[str]:
-    """The address of a proxy that shows a server below `prefix`, and takes that away on the way."""
+    """The address of a proxy that shows a server below `prefix`, and takes that away on the way.
+
+    It passes on the `Host` that the browser sent, as docs/studio.md asks of proxies.
+    """
     client = httpx.AsyncClient(base_url=target, timeout=60, verify=False)
 
     @asynccontextmanager

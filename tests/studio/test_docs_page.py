@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext
 
+from cluster.config import ClusterConfig
 from cluster.load import load_config
 from deployments.job_store import JobStore
 from deployments.results import ResultStore
@@ -23,14 +24,16 @@ with warnings.catch_warnings():
     from deployments.video_runner import VideoRunner
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+def app_of(config: ClusterConfig, folder: Path) -> FastAPI:
     """The gateway's own application; nothing is asked of its routers."""
-    config = load_config(Path("configs/demo.yaml"))
-    folder = tmp_path_factory.mktemp("api")
     calls, results = RouterCalls({}, 1), ResultStore(config.results)
     store = JobStore(f"sqlite:///{folder}/jobs.db", keep_s=1.0)
     return http_app(config, calls, store, results, VideoRunner(config, calls, store, results))
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    return app_of(load_config(Path("configs/demo.yaml")), tmp_path_factory.mktemp("api"))
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,21 @@ def test_it_works_behind_a_prefix_and_examples_have_it(
         page = opened(visit, address).page
         listing = page.get_by_role("region", name="List the models")
         assert listing.locator("pre").inner_text() == f"curl '{address}/v1/models'"
+
+
+def test_where_keys_are_asked_for_the_page_needs_none_and_its_examples_send_one(
+    kept_profile: BrowserContext, tmp_path: Path
+) -> None:
+    config = load_config(Path("configs/flux-dev.yaml"))
+    with (
+        listening(app_of(config, tmp_path)) as url,
+        visiting(kept_profile, url) as visit,
+    ):
+        page = opened(visit, url).page
+        listing = page.get_by_role("region", name="List the models").locator("pre")
+        assert '-H "Authorization: Bearer $DIT_SERVE_API_KEY"' in listing.inner_text()
+        health = page.get_by_role("region", name="See whether it lives").locator("pre")
+        assert "Authorization" not in health.inner_text()
 
 
 def test_it_fits_a_phone(browser: Browser, url: str) -> None:

@@ -65,6 +65,24 @@ def test_a_refusal_shows_its_sentence_and_what_to_do(visit: Visit, fake: Fake) -
     visit.receipt.wait_for()
 
 
+def test_a_key_that_is_for_something_else_can_be_changed_for_another(
+    visit: Visit, fake: Fake
+) -> None:
+    body = error("this key may not do that", "insufficient_scope")
+    fake.script.refusals.append((403, body, {}))
+    visit.refused.add(403)
+    visit.open(fake.url)
+    visit.generate(PROMPT)
+    expect(visit.failure).to_contain_text("Enter a key that may do this.")
+    visit.failure.get_by_role("button", name="Enter a key").click()
+    visit.page.get_by_role("dialog").get_by_label("Key").fill("dit_another")
+    visit.page.keyboard.press("Enter")
+    visit.receipt.wait_for()
+    assert visit.page.evaluate("sessionStorage.getItem('dit-serve-key')") == "dit_another"
+    assert visit.page.evaluate("localStorage.length") == 0
+    assert "dit_another" not in visit.page.url
+
+
 def test_a_failure_in_the_middle_shows_and_so_does_a_lost_connection(
     visit: Visit, fake: Fake
 ) -> None:

@@ -164,6 +164,41 @@ def test_check_tells_a_wrong_variable_and_a_wrong_key_together(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "variables", "says"),
+    [
+        ("env:DB", {}, "env:DB: the variable DB must be set on the cluster"),
+        ("env:DB", {"DB": "postgresql://u:word@h/j"}, "DB stands in runtime_env.env_vars"),
+        ("postgresql://u:word@h/j", {}, "its password stands in the file in plain text"),
+        ("postgresql://h/j?password=word", {}, "write database_url: env:DATABASE_URL"),
+    ],
+)
+def test_check_tells_where_the_secret_of_the_database_is_to_stand(
+    tmp_path: Path, url: str, variables: dict[str, str], says: str
+) -> None:
+    def stored(document: dict[str, Any]) -> None:
+        application = document["applications"][0]
+        application["args"]["database_url"] = url
+        application["runtime_env"] = {"env_vars": variables}
+
+    checked = run.invoke(app, ["check", str(edited(tmp_path / "stored.yaml", stored))])
+    assert checked.exit_code == 0
+    (line,) = (line for line in checked.stdout.splitlines() if "database_url" in line)
+    assert says in line
+    assert "word@" not in checked.stdout
+    assert "=word" not in checked.stdout
+
+
+@pytest.mark.parametrize("url", ["sqlite:///var/a:b@c.db", "postgresql://dit@host/jobs"])
+def test_check_says_nothing_of_a_database_without_a_secret(tmp_path: Path, url: str) -> None:
+    def stored(document: dict[str, Any]) -> None:
+        document["applications"][0]["args"]["database_url"] = url
+
+    checked = run.invoke(app, ["check", str(edited(tmp_path / "stored.yaml", stored))])
+    assert checked.exit_code == 0
+    assert "database_url" not in checked.stdout
+
+
 def test_a_missing_file_is_told() -> None:
     checked = run.invoke(app, ["check", "no-such.yaml"])
     assert checked.exit_code == 2
@@ -172,7 +207,7 @@ def test_a_missing_file_is_told() -> None:
 
 def test_help_names_every_command() -> None:
     shown = run.invoke(app, ["--help"]).stdout
-    assert all(command in shown for command in ("check", "plan", "generate", "up"))
+    assert all(command in shown for command in ("check", "plan", "generate", "up", "drain"))
     assert "--all-tiers" in run.invoke(app, ["generate", "--help"], env={"COLUMNS": "120"}).stdout
 
 

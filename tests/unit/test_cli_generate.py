@@ -8,6 +8,7 @@ import json
 import shlex
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,7 +123,12 @@ def strange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Strange]:
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that was interrupted leaves before its answer is written."""
+            assert isinstance(sys.exception(), ConnectionError)
+
+    with Server(("127.0.0.1", 0), Handler) as http:
         server = Strange(f"http://127.0.0.1:{http.server_address[1]}")
         server.answers["GET /v1/models"] = [Answer(MODELS)]
         thread = threading.Thread(target=http.serve_forever, args=(0.01,))
@@ -163,7 +169,6 @@ def video(status: str, **facts: Any) -> Answer:
         (["--url", "http://h", "--all-tiers", "--n", "2"], "leave out --tier and --n"),
         (["--url", "http://h", "--mask", "README.md"], "--mask: there is no --image"),
         (["--url", "http://h", "--image", "no.png"], "--image: no.png cannot be read: No such"),
-        (["--url", "http://h", "--api-key", "a\nb"], "--api-key: has a character"),
         (["--url", "http://h", "--out", "README.md/x"], "--out: README.md/x cannot be made: Not"),
     ],
 )
@@ -206,14 +211,20 @@ def test_a_server_that_answers_strangely_is_one_line_and_exit_code_1(
     assert len(shown.stderr.splitlines()) == 1
 
 
-def test_the_key_is_sent_as_a_bearer_token_from_the_option_or_the_variable(
+def test_the_key_is_sent_as_a_bearer_token_and_comes_from_the_variable_alone(
     tmp_path: Path, strange: Strange
 ) -> None:
-    generate(tmp_path, "--url", strange.url, "--api-key", "from-option")
     generate(tmp_path, "--url", f"{strange.url}/", DIT_SERVE_API_KEY="from-variable")
     generate(tmp_path, "--url", strange.url)
     keys = [headers.get("Authorization") for route, headers in strange.sent if "models" in route]
-    assert keys == ["Bearer from-option", "Bearer from-variable", None]
+    assert keys == ["Bearer from-variable", None]
+    assert generate(tmp_path, "--url", strange.url, "--api-key", "x").exit_code == 2
+
+
+def test_a_key_that_is_none_is_told_without_it(tmp_path: Path) -> None:
+    shown = generate(tmp_path, "--url", "http://h", DIT_SERVE_API_KEY="secret\nb")
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert shown.stderr == "DIT_SERVE_API_KEY: has a character that no key has\n"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from typing import Any
 
 import httpx
@@ -140,6 +141,21 @@ def test_a_text_where_a_file_is_due_and_two_files_where_one_is_are_refused():
         one_file({"mask": "text"}, "mask")
     with pytest.raises(InvalidRequest, match="mask: one file is taken, not 2"):
         one_file({"mask": [b"a", b"b"]}, "mask")
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/cron.d/x", "/etc/passwd", "a\x00.png", "con", "x" * 500]
+)
+def test_neither_a_file_nor_its_name_reaches_a_disk(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def opened(*arguments: Any, **settings: Any) -> None:
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr("builtins.open", opened)
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", opened)
+    long = bytes(3_000_000)
+    assert decoded(part("image", long, name) + END) == {"image": [long]}
 
 
 PARTS = st.tuples(

@@ -113,8 +113,11 @@ def test_pictures_are_in_the_answer_or_it_says_where_they_are():
         (b"[" * 100_000, "application/json", "not valid JSON"),
         (b"[]", "application/json", "must be a JSON object, not list"),
         (b'{"n": NaN}', "application/json", "NaN is not a JSON number"),
+        (b'{"n": 1, "n": 1}', "application/json", "n: is given twice"),
+        (b'{"n": 1, "\\u006e": 2}', "application/json", "n: is given twice"),
+        (b'{"a": [{"n": 1, "n": 2}]}', "application/json", "n: is given twice"),
     ],
-    ids=range(7),
+    ids=range(10),
 )
 def test_what_is_no_json_object_is_refused(body: bytes, content_type: str, words: str):
     with pytest.raises(InvalidRequest, match=words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 import pytest
 
 from cluster.config import ModelConfig
-from deployments.options import gateway_options, pool_group, pool_options, router_options
+from deployments.options import (
+    VARIABLES,
+    gateway_options,
+    pool_group,
+    pool_options,
+    router_options,
+)
 
 Pool = dict[str, Any]
 
@@ -86,3 +93,41 @@ def test_what_serves_controller_loads_for_the_policy_is_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+SERVE_SAYS = """
+from ray.serve._private import constants as serve
+print(serve.RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS)
+print(serve.DEFAULT_HEALTH_CHECK_PERIOD_S, serve.REPLICA_HEALTH_CHECK_UNHEALTHY_THRESHOLD)
+"""
+
+
+def test_a_replica_that_does_not_answer_is_given_up_within_a_minute_and_then_killed() -> None:
+    """With Serve's own timeout of 30 seconds it would be a minute and a half."""
+    shown = subprocess.run(
+        [sys.executable, "-c", SERVE_SAYS],
+        env=os.environ | VARIABLES,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    kills, numbers = shown.stdout.splitlines()
+    usual_period_s, looks = map(float, numbers.split())
+    assert kills == "True"
+    model = model_with({})
+    for options in (gateway_options(1), router_options(model), pool_options(model, model.pools[0])):
+        period_s = options.get("health_check_period_s", usual_period_s)
+        assert period_s + looks * options["health_check_timeout_s"] < 60
+
+
+def test_who_calls_is_given_up_before_who_is_called() -> None:
+    """A process that has an answer for a caller that hangs answers Serve no more than that one."""
+    model = model_with({})
+    chain = [gateway_options(1), router_options(model), pool_options(model, model.pools[0])]
+    given_up_s = [
+        each["health_check_period_s"] + 3 * each["health_check_timeout_s"] for each in chain
+    ]
+    looks_s = [3 * each["health_check_timeout_s"] for each in chain]
+    assert given_up_s[0] < looks_s[1]
+    assert given_up_s[1] < looks_s[2]

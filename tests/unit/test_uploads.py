@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -49,13 +50,12 @@ def file_of(picture: Image.Image, kind: str = "PNG", **settings: Any) -> bytes:
     return buffer.getvalue()
 
 
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
 def png_of_header(width: int, height: int) -> bytes:
     """A PNG that says it is so large, with a few bytes of pixels."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"\0" * 100)
@@ -135,6 +135,76 @@ def test_a_bomb_is_refused_before_it_is_decoded(side: int) -> None:
         assert time.perf_counter() - started < 0.1
         assert "too large" in refused.message
         assert str(DECODED_PIXELS_MAX) in refused.message
+
+
+PACKED = zlib.compress(bytes(200_000_000), 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"zTXt", b"a\0\0" + PACKED),
+        (b"iTXt", b"a\0\1\0\0\0" + PACKED),
+        (b"iCCP", b"a\0\0" + PACKED),
+    ],
+)
+def test_text_and_profiles_that_unfold_to_200_mb_are_not_unfolded(name: bytes, body: bytes) -> None:
+    file = file_of(Image.new("RGB", (16, 16)))
+    bomb = file[:33] + chunk(name, body) + file[33:]
+    tracemalloc.start()
+    for decode in (picture_size, decode_picture):
+        assert "is not a whole picture" in refusal(decode, bomb).message
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_pixels_beyond_the_size_in_the_header_are_not_unfolded() -> None:
+    file = file_of(Image.new("RGB", (16, 16)))
+    bomb = file[:33] + chunk(b"IDAT", PACKED) + chunk(b"IEND", b"")
+    started = time.perf_counter()
+    assert decode_picture(bomb).size == (16, 16)
+    assert time.perf_counter() - started < 0.1
+
+
+@pytest.mark.parametrize("decode", [picture_size, decode_picture])
+def test_a_file_of_too_many_pieces_is_refused_before_it_is_opened(decode: Any) -> None:
+    file = file_of(Image.new("RGB", (16, 16)), "JPEG")
+    many = file[:2] + b"\xff\xfe\x00\x02" * 1_000_000 + file[2:]
+    started = time.perf_counter()
+    assert refusal(decode, many).message == "image: the file has more than 2000 segments"
+    assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>',
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200),
+        b"\0\0\0\x18ftypavif\0\0\0\0avifmif1" + bytes(200),
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
+        b"8BPS\0\x01" + bytes(200),
+    ],
+    ids=["SVG", "HEIC", "AVIF", "EPS", "PSD"],
+)
+def test_formats_with_programs_of_their_own_are_not_opened(file: bytes) -> None:
+    assert "is no picture that can be read" in refusal(decode_picture, file).message
+
+
+def test_decoding_takes_twice_the_pixels_in_memory_and_no_more() -> None:
+    measured = """
+import resource, sys
+from deployments.uploads import decode_picture
+def largest_kb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+file, before = sys.stdin.buffer.read(), largest_kb()
+assert decode_picture(file).size == (4000, 4000)
+print((largest_kb() - before) * 1024)
+"""
+    file = file_of(Image.new("RGBA", (4000, 4000)), compress_level=1)
+    ran = subprocess.run([sys.executable, "-c", measured], input=file, capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) < 2.2 * 4 * 4000 * 4000
 
 
 def test_the_size_of_a_picture_is_read_from_its_header_alone() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.admission import can_promise, out_of_reach
+from cluster.late import LateLine
 from cluster.pool import PoolConfig
 from cluster.pool_line import PoolLine
 from cluster.queue import Waiting
@@ -21,7 +22,7 @@ def line(
     name: str = "p", *ends_s: float, free: int = 0, promised: Mapping[float, float] = {}
 ) -> PoolLine:
     """Replicas that end then, free ones, and promises as seconds of work by deadline."""
-    it = PoolLine(PoolConfig.model_validate(pool(name)))
+    it = PoolLine(PoolConfig.model_validate(pool(name)), LateLine())
     it.replicas.changed([f"{name}-{number}" for number in range(len(ends_s) + free)])
     for end_s in ends_s:
         it.replicas.take(end_s)

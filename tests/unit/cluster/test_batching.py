@@ -46,6 +46,17 @@ def test_what_is_over_the_largest_batch_follows() -> None:
     assert found.note.startswith("9 pictures in batches of 4, 4 and 1: ")
 
 
+MAY_DIFFER = "; the last bits may differ from those of pictures made alone"
+
+
+def test_pictures_of_a_batch_are_said_to_differ_in_the_last_bits_and_single_ones_are_not() -> None:
+    for pictures, together in ((4, True), (5, True), (1, False)):
+        note = batches(pictures, STATIC, Tier.FAST, 28, max_batch=4).note or ""
+        assert note.endswith(MAY_DIFFER) is together
+    apart = batches(4, STATIC, Tier.FAST, 28, max_batch=1).note
+    assert apart == "4 pictures one after another: max_batch is 1"
+
+
 def test_one_picture_needs_no_note() -> None:
     assert batches(1, DYNAMIC, Tier.FAST, 28, max_batch=4).note is None
 

@@ -13,17 +13,26 @@ from cluster.errors import DitServeError
 
 STATUS = {
     errors.InvalidRequest: 400,
+    errors.Unauthorized: 401,
+    errors.InsufficientScope: 403,
+    errors.LoopbackOnly: 403,
     errors.UnknownModel: 404,
     errors.RequestTooLarge: 413,
     errors.IdempotencyConflict: 409,
     errors.QueueFull: 429,
+    errors.LimitReached: 429,
     errors.OutOfReach: 429,
     errors.NotFound: 404,
+    errors.CrossOrigin: 403,
+    errors.BodyTooSlow: 408,
     errors.NotReady: 409,
     errors.EngineFailed: 500,
+    errors.OutputCorrupt: 500,
     errors.NoReplica: 503,
     errors.ResultsUnavailable: 503,
+    errors.GatewayDied: 503,
     errors.JobStoreUnavailable: 503,
+    errors.KeysUnavailable: 503,
     errors.DeadlinePassed: 504,
 }
 """The errors that HTTP tells, as API.md lists them."""
@@ -78,6 +87,11 @@ def test_every_error_that_http_tells_has_a_code_of_its_own():
             errors.RequestError,
             {
                 errors.InvalidRequest,
+                errors.Unauthorized,
+                errors.InsufficientScope,
+                errors.LoopbackOnly,
+                errors.CrossOrigin,
+                errors.BodyTooSlow,
                 errors.UnknownModel,
                 errors.NotFound,
                 errors.NotReady,
@@ -89,12 +103,23 @@ def test_every_error_that_http_tells_has_a_code_of_its_own():
             errors.Refusal,
             {
                 errors.QueueFull,
+                errors.LimitReached,
                 errors.OutOfReach,
                 errors.NoReplica,
                 errors.JobStoreUnavailable,
+                errors.KeysUnavailable,
             },
         ),
-        (errors.Failure, {errors.DeadlinePassed, errors.EngineFailed, errors.ResultsUnavailable}),
+        (
+            errors.Failure,
+            {
+                errors.DeadlinePassed,
+                errors.EngineFailed,
+                errors.OutputCorrupt,
+                errors.ResultsUnavailable,
+                errors.GatewayDied,
+            },
+        ),
     ],
 )
 def test_a_group_of_errors_is_caught_by_its_name(

@@ -7,6 +7,7 @@ import pytest
 from cluster.config import ModelConfig
 from cluster.errors import OutOfReach, QueueFull
 from cluster.fairness import MEMORY_S, Callers, Standing
+from cluster.job import Job
 from tests.unit.cluster.jobs import job
 from tests.unit.cluster.pools import TableCosts, model_of, pool
 from tests.unit.cluster.timeline import Timeline
@@ -103,3 +104,16 @@ def test_a_caller_whose_jobs_were_served_is_no_longer_over_its_share():
     timeline.arrive(job("busy", caller="someone", tier_requested="none"))
     wish = {"tier_requested": "ultra", "deadline_s": 8.0 + 2.1}
     assert timeline.arrive(job("again", caller="crowd", **wish)) is None
+
+
+def test_a_key_that_names_many_users_has_one_share():
+    def crowd(request_id: str) -> Job:
+        return job(request_id, caller=f"user {request_id}", key_id="crowd")
+
+    timeline = Timeline(model_of(pool("p"), max_queued=10), TableCosts(), {"p": 1})
+    timeline.arrive(job("busy", tier_requested="none", caller="crowd", key_id="crowd"))
+    timeline.arrive(job("other", caller="someone", key_id="someone"))
+    taken = [timeline.arrive(crowd(f"{number}")) is None for number in range(12)]
+    assert taken.count(True) == 9
+    assert timeline.arrive(job("one", caller="user 1", key_id="someone")) is None
+    assert isinstance(timeline.arrive(crowd("more")), QueueFull)

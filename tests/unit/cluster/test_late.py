@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.late import AGEING, PATIENCE, LateLine
+from cluster.late import AGEING, LATE_TURN, PATIENCE, SHORTEST_TURN, LateLine, late_turn
 from cluster.queue import Waiting
 from tests.unit.cluster.jobs import waiting
 
@@ -101,7 +102,7 @@ def test_a_pool_is_given_only_what_it_serves():
 
 
 def test_beyond_patience_the_one_that_has_been_so_the_longest_is_entitled_to_a_turn():
-    first = waiting(1, arrived_s=0.0, due_s=2.0, least_s=10.0)
+    first = waiting(1, arrived_s=0.0, due_s=10.0, least_s=10.0)
     second = waiting(2, arrived_s=5.0, due_s=6.0, least_s=0.5)
     it = line_of(first, second)
     assert it.entitled(["p"], 5.0 + PATIENCE * 1.0 - 0.1) is None
@@ -110,6 +111,37 @@ def test_beyond_patience_the_one_that_has_been_so_the_longest_is_entitled_to_a_t
     assert it.entitled(["p"], PATIENCE * 10.0 - 0.1) is None
     assert it.entitled(["p"], PATIENCE * 10.0) is first
     assert it.entitled(["q"], 1e9) is None
+
+
+@pytest.mark.parametrize(("had_s", "counts_s"), [(0.5, 2.0), (2.0, 2.0), (5.0, 5.0), (3600.0, 6.0)])
+def test_how_late_a_job_must_be_to_be_entitled_goes_by_what_it_had_within_bounds(
+    had_s: float, counts_s: float
+):
+    """No less than its shortest work, here 2 s, and no more than three times that."""
+    one = waiting(1, due_s=had_s, least_s=2.0)
+    entitled_s = had_s + (PATIENCE - 1.0) * counts_s
+    assert line_of(one).entitled(["p"], entitled_s - 0.1) is None
+    assert line_of(one).entitled(["p"], entitled_s) is one
+
+
+def test_twice_as_late_the_turn_comes_twice_as_often_and_never_more_than_every_second():
+    one = waiting(1, due_s=3.0, least_s=1.0)
+    patience_s = (PATIENCE - 1.0) * 3.0
+    turns = [late_turn(one, 3.0 + times * patience_s) for times in (0.1, 1, 2, 4, 10, 100)]
+    assert turns == [LATE_TURN, LATE_TURN, LATE_TURN / 2, LATE_TURN / 4, SHORTEST_TURN, 2.0]
+
+
+def test_the_share_to_leave_for_the_late_is_that_of_the_time_in_question():
+    it = line_of(waiting(1, due_s=3.0), waiting(2, due_s=9.0), waiting(3, pools=("q",)))
+    patience_s = (PATIENCE - 1.0) * 3.0
+    share = it.share("p")
+    assert [share(3.0 + times * patience_s) for times in (0.0, 1.0, 4.0, 50.0)] == [
+        1 / LATE_TURN,
+        1 / LATE_TURN,
+        4 / LATE_TURN,
+        1 / SHORTEST_TURN,
+    ]
+    assert it.share("r") is None
 
 
 def test_a_job_taken_out_may_come_back():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.config import ModelConfig
+from cluster.late import LateLine
 from cluster.pool_line import PoolLine
 from cluster.pricing import Pricing
 from cluster.queue import Offer
@@ -18,7 +19,7 @@ SPEEDS = {"eight": 4.0}
 
 
 def pricing(model: ModelConfig = TWO, costs: TableCosts | None = None, **replicas: int) -> Pricing:
-    lines = {each.name: PoolLine(each) for each in model.pools}
+    lines = {each.name: PoolLine(each, LateLine()) for each in model.pools}
     for name, count in replicas.items():
         lines[name].replicas.changed([str(number) for number in range(count)])
     return Pricing(model, costs or TableCosts(SPEEDS), lines)
@@ -79,6 +80,18 @@ def test_a_promise_is_a_deadline_of_a_caller_that_does_not_accept_to_be_late(
 def test_a_job_is_measured_where_all_its_forecasts_are(measured: bool):
     it = pricing(costs=TableCosts(measured=measured))
     assert it.priced(job(), 0.0, 1).measured is measured
+
+
+@pytest.mark.parametrize(
+    ("spread", "deadline_s", "share"),
+    [(1.0, 9.0, 1.0), (1.25, 1.0, 1 / 1.25), (1.25, 8.0, 1 / 1.125), (1.25, 200.0, 1 / 1.025)],
+)
+def test_less_than_all_time_is_promised_where_work_varies_and_the_less_the_fewer_jobs_fit(
+    spread: float, deadline_s: float, share: float
+):
+    it = pricing(model_of(pool("p")), TableCosts(spread=spread), p=1)
+    waiting = it.priced(job(deadline_s=deadline_s), 100.0, 1)
+    assert it.sure_share(waiting, 100.0) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,12 @@ def test_the_replica_that_has_been_free_the_longest_is_taken():
     assert it.take(2.0) == "b"
 
 
+def test_one_to_be_avoided_is_taken_only_where_no_other_is_free():
+    it = replicas("a", "b")
+    assert (it.free_besides({"a"}), it.free_besides({"a", "b"})) == (True, False)
+    assert [it.take(5.0, {"a"}), it.take(5.0, {"a"})] == ["b", "a"]
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_replica_that_is_gone_is_neither_free_nor_released(busy: bool):
     it = replicas("a", "b")

@@ -60,8 +60,8 @@ def test_a_folder_is_known_from_a_url(url: str, folder: str | None):
 @pytest.mark.parametrize(
     ("url", "anchored"),
     [
-        ("var/results", "/work/var/results"),
-        ("file://var/results", "/work/var/results"),
+        ("var/results", "/here/var/results"),
+        ("file://var/results", "/here/var/results"),
         ("/srv/results", "/srv/results"),
         ("~/results", "~/results"),
         ("s3://bucket/results", "s3://bucket/results"),
@@ -71,8 +71,8 @@ def test_an_anchored_config_means_the_same_place_from_every_working_directory(
     url: str, anchored: str
 ):
     config = results(url=url, max_age_s=60)
-    assert config.anchored_at("/work") == results(url=anchored, max_age_s=60)
-    assert config.anchored_at("/work").anchored_at("/elsewhere") == config.anchored_at("/work")
+    assert config.anchored_at("/here") == results(url=anchored, max_age_s=60)
+    assert config.anchored_at("/here").anchored_at("/elsewhere") == config.anchored_at("/here")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,7 @@ def test_an_anchored_config_means_the_same_place_from_every_working_directory(
         (" var/results", "blanks"),
         ("var/results\n", "characters"),
         ("sftp://user:hunter2@host/results", "a password does not belong in a config"),
+        ("s3://AKIA:hunter2/hunter2@bucket/results", "a password does not belong in a config"),
     ],
 )
 def test_a_url_that_names_no_place_is_refused_in_plain_words(url: str, says: str):
@@ -103,6 +104,7 @@ def test_a_url_that_names_no_place_is_refused_in_plain_words(url: str, says: str
         {"key": "hunter2", "endpoint_url": "http://minio:9000"},
         {"client_kwargs": {"aws_secret_access_key": "hunter2"}},
         {"connection_string": "hunter2"},
+        {"client_kwargs": {"endpoint_url": "http://user:hunter2@minio:9000"}},
     ],
 )
 def test_a_secret_among_the_options_is_refused_without_repeating_it(options: dict[str, Any]):

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from cluster.errors import OutOfReach
+from cluster.late import LATE_TURN
 from cluster.tiers import Tier
 from tests.unit.cluster.by_hand import ONE_POOL, id_of, keep_busy, scheduler, sent
 from tests.unit.cluster.jobs import job
@@ -116,6 +117,17 @@ def test_a_named_tier_with_a_floor_may_fall_to_the_floor_and_no_further():
     assert sent(it).tier is FAST
 
 
+@pytest.mark.parametrize(("deadline_s", "promised"), [(10.4, False), (10.5, True)])
+def test_a_promise_leaves_room_for_work_that_takes_longer_than_its_median(
+    deadline_s: float, promised: bool
+):
+    it = scheduler(costs=TableCosts(spread=1.25))
+    keep_busy(it)
+    # The replica is free at 8, and has deadline - 8 for the 2 of the shortest work, or for 2.45.
+    refusal = it.arrive(job("a", deadline_s=deadline_s), 0.0)
+    assert (refusal is None) is promised
+
+
 def test_a_deadline_that_no_tier_can_keep_is_refused_with_the_earliest_that_one_could():
     it = scheduler()
     keep_busy(it)
@@ -126,6 +138,20 @@ def test_a_deadline_that_no_tier_can_keep_is_refused_with_the_earliest_that_one_
     assert refusal.param == "deadline_ms"
     assert "ultra" in refusal.message
     assert len(it) == 0
+
+
+def test_the_earliest_deadline_leaves_the_late_what_they_can_have_by_then_and_is_promised():
+    it = scheduler()
+    keep_busy(it)
+    it.arrive(job("late", tier_requested="ultra", deadline_s=1.0, late="accept"), 0.0)
+    refusal = it.arrive(job("a", tier_requested="none", deadline_s=8.1), 60.0)
+    assert refusal is not None
+    earliest_s = refusal.earliest_feasible_s
+    assert earliest_s is not None
+    # The late one, of 2 s, is late by five times its 14 s of patience: it can have a quarter.
+    assert earliest_s == pytest.approx(8.0 / (1.0 - (59.0 + 10.7) / 14.0 / LATE_TURN), rel=0.011)
+    assert it.arrive(job("b", tier_requested="none", deadline_s=0.98 * earliest_s), 60.0)
+    assert it.arrive(job("c", tier_requested="none", deadline_s=earliest_s), 60.0) is None
 
 
 def test_the_earliest_deadline_is_that_of_the_callers_floor():

@@ -14,7 +14,7 @@ UNEQUAL = model_of(pool("one"), pool("eight", ranks=8))
 
 def test_a_promise_on_one_pool_is_not_given_up_for_a_job_that_another_free_pool_would_take():
     model = model_of(pool("open", [ULTRA]), pool("quick", [NONE, ULTRA]), default_tier="ultra")
-    it = scheduler(model, TableCosts({"quick": 2.0}, spread=1.3), quick=1, open=1)
+    it = scheduler(model, TableCosts({"quick": 2.0}, spread=1.1), quick=1, open=1)
     busy = keep_busy(it)
     assert busy.pool == "quick"
     it.arrive(job("promise", tier_requested="none", deadline_s=8.5), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -38,7 +39,7 @@ events = st.lists(
     arrivals
     | arrivals
     | st.tuples(st.just("pass"), st.sampled_from([0.25, 1.0, 3.0, 20.0]))
-    | st.tuples(st.sampled_from(["finish", "put back", "leave"]), st.integers(0, 5))
+    | st.tuples(st.sampled_from(["finish", "put back", "corrupt", "leave"]), st.integers(0, 5))
     | st.tuples(st.just("replicas"), st.integers(0, 2), st.integers(0, 3)),
     max_size=40,
 )
@@ -77,6 +78,11 @@ class Watched:
                 again = self._finish(number)
                 self.scheduler.put_back(again, self.now_s)
                 self.waiting.append(again.job.request_id)
+            case ("corrupt", number) if self.running:
+                replica = self.running[number % len(self.running)].replica
+                again = self._finish(number)
+                self.scheduler.put_back(replace(again, avoids=again.avoids | {replica}), self.now_s)
+                self.waiting.append(again.job.request_id)
             case ("leave", number) if self.waiting:
                 gone = self.waiting.pop(number % len(self.waiting))
                 left = self.scheduler.leave(gone)
@@ -87,14 +93,14 @@ class Watched:
         while dispatch := self.scheduler.next_dispatch(self.now_s):
             self._begin(dispatch)
 
-    def free(self) -> set[str]:
-        """Pools with a running replica that does nothing."""
-        busy = {(each.pool, each.replica) for each in self.running}
-        return {
-            name
-            for name, replicas in self._replicas.items()
-            if any((name, each) not in busy for each in replicas)
-        }
+    def free(self, avoided: frozenset[str] = frozenset()) -> set[str]:
+        """Pools with a running replica that does nothing and is not to be avoided."""
+        busy = {each.replica for each in self.running} | avoided
+        return {name for name, replicas in self._replicas.items() if set(replicas) - busy}
+
+    def others_run(self, waiting: Waiting) -> bool:
+        """Whether a replica runs that a job does not avoid."""
+        return any(set(self._replicas[name]) - waiting.avoids for name in waiting.offers)
 
     def stands(self, request_id: str) -> Waiting:
         waiting = self.scheduler.waiting(request_id)
@@ -191,12 +197,24 @@ def test_a_replica_is_free_only_while_all_it_could_serve_can_still_make_it_elsew
     watched = Watched(shapes)
     for event in events:
         watched.happen(event)
-        free = watched.free()
         for waiting in map(watched.stands, watched.waiting):
+            free = watched.free(waiting.avoids)
             latest_s = {n: waiting.due_s - offer.least_s for n, offer in waiting.offers.items()}
             if free & latest_s.keys():
                 assert all(latest_s[name] < watched.now_s for name in free & latest_s.keys())
                 assert any(latest_s[name] >= watched.now_s for name in latest_s.keys() - free)
+
+
+@given(shapes, events)
+@settings(max_examples=150)
+def test_a_job_avoids_replicas_only_while_others_run(shapes: Any, events: Any):
+    watched = Watched(shapes)
+    for event in events:
+        watched.happen(event)
+        for waiting in map(watched.stands, watched.waiting):
+            beside_avoided = watched.free() & waiting.offers.keys()
+            if waiting.avoids and beside_avoided and not watched.free(waiting.avoids):
+                assert watched.others_run(waiting)
 
 
 @given(shapes, events)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.late import PATIENCE
-from cluster.scheduler import LATE_TURN
+from cluster.late import LATE_TURN, PATIENCE
 from tests.unit.cluster.jobs import job
 from tests.unit.cluster.pools import NONE, ULTRA, TableCosts, model_of, pool
 from tests.unit.cluster.timeline import Timeline
@@ -19,7 +18,7 @@ ONE_POOL = model_of(pool("p"), max_queued=10**6, max_backlog_s=1e9)
 @pytest.mark.parametrize("replicas", [1, 2, 3])
 @pytest.mark.parametrize("load", [1.0, 1.3, 3.0])
 def test_a_late_job_is_begun_in_its_turn_under_urgent_work_without_end(replicas: int, load: float):
-    """Beyond patience it has one dispatch in `LATE_TURN`, after those that were so before it."""
+    """Its turn comes no later than after `LATE_TURN` of the longest jobs for each before it."""
     timeline = Timeline(ONE_POOL, TableCosts(), {"p": replicas})
     urgent_s, longest_s, had_s = 2.0, 8.0, 10.0
     entitled_s = PATIENCE * max(had_s, longest_s)

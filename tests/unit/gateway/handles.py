@@ -64,6 +64,7 @@ class Router:
             self.open.set()
         self.generate = Method(self._generate)
         self.watch = Method(self._watch)
+        self.reserve = self.release = Method(self._generate)
 
     async def _generate(self, asked: Job) -> Any:
         await self.open.wait()
@@ -82,14 +83,18 @@ class Router:
         return news
 
 
+NEVER = object()
+"""Of a node that does not answer: a file does not come, and nobody says why."""
+
+
 class Reference:
-    """What Ray calls an object reference: a file, or the reason why it is lost."""
+    """What Ray calls an object reference: a file, the reason why it is lost, or `NEVER`."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
 
     def __await__(self) -> Generator[Any, None, Any]:
-        yield from asyncio.sleep(0).__await__()
+        yield from asyncio.sleep(60 if self._value is NEVER else 0).__await__()
         if isinstance(self._value, Exception):
             raise self._value
         return self._value

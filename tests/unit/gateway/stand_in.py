@@ -11,10 +11,13 @@ from typing import Any
 from PIL import Image
 
 from cluster.config import ClusterConfig
+from cluster.cost import CostModel
 from cluster.errors import DitServeError
 from cluster.job import Job
 from cluster.progress import Progress
 from cluster.receipt import GenerateResult, Stored
+from deployments.key_accounts import KeyAccounts
+from deployments.metrics import RouterMetrics
 from deployments.results import ResultStore
 from deployments.router_calls import JobEvent, RouterCalls
 from tests.unit.receipts import receipt
@@ -34,7 +37,8 @@ class Routers(RouterCalls):
 
     `refusal` meets a job at once, `failure` after its first step. While `open` is not set, a job
     stays at its first step; `left` counts those that their callers left there. `at_once` is the
-    most that ever were at work under one id.
+    most that ever were at work under one id. `accounts` are those of a router, which lets in what
+    the limits of a key allow.
     """
 
     def __init__(self, config: ClusterConfig, results: ResultStore) -> None:
@@ -50,6 +54,8 @@ class Routers(RouterCalls):
         self.left = 0
         self.at_once = 0
         self._at_work: Counter[str] = Counter()
+        model = config.models[0]
+        self.accounts = KeyAccounts(model, CostModel(model), RouterMetrics(model))
 
     async def submit(self, job: Job) -> GenerateResult:
         async for event in self.follow(job):
@@ -59,8 +65,9 @@ class Routers(RouterCalls):
 
     async def follow(self, job: Job, every_s: float = 0.1) -> AsyncGenerator[JobEvent, None]:
         self.jobs.append(job)
-        if self.refusal is not None:
-            raise self.refusal
+        if refusal := self.refusal or self.accounts.refusal(job):
+            raise refusal
+        self.accounts.take(job)
         self._at_work[job.request_id] += 1
         self.at_once = max(self.at_once, self._at_work[job.request_id])
         try:
@@ -68,6 +75,14 @@ class Routers(RouterCalls):
                 yield event
         finally:
             self._at_work[job.request_id] -= 1
+            self.accounts.ended(job)
+
+    async def reserve(self, job: Job) -> None:
+        if refusal := self.accounts.reserve(job):
+            raise refusal
+
+    async def release(self, job: Job) -> None:
+        self.accounts.ended(job)
 
     async def _work(self, job: Job) -> AsyncGenerator[JobEvent, None]:
         steps = job.n * job.steps

@@ -13,8 +13,9 @@ import pytest
 from ray.exceptions import ObjectLostError, OwnerDiedError
 from ray.serve.exceptions import DeploymentUnavailableError
 
-from cluster.errors import DeadlinePassed, NoReplica, QueueFull
+from cluster.errors import DeadlinePassed, LimitReached, NoReplica, QueueFull
 from cluster.job import Job
+from cluster.key_limits import KeyLimits
 from cluster.progress import Progress, Seen
 from cluster.receipt import GenerateResult, Stored
 from deployments import router_calls
@@ -22,6 +23,7 @@ from deployments.job_progress import Watched
 from deployments.router_calls import JobEvent, RouterCalls
 from tests.unit.cluster.jobs import job
 from tests.unit.gateway.handles import (
+    NEVER,
     SOON_S,
     Method,
     Router,
@@ -50,6 +52,24 @@ def submitted(make: Callable[[], Router], asked: Job) -> tuple[GenerateResult, R
 
     result: tuple[GenerateResult, Router] = within_time(submit)
     return result
+
+
+def test_a_router_that_counts_is_asked_for_keys_with_limits_alone() -> None:
+    limited = job("v", key_id="ann", limits=KeyLimits(in_flight=1), images=(b"a picture",))
+
+    async def reserve() -> list[Any]:
+        refusal = LimitReached("in_flight: this key has 1 in flight", retry_after_s=3.0)
+        router = Router(None, refusal, died(), DeploymentUnavailableError("shapes"))
+        calls = RouterCalls({"shapes": router}, max_attempts=3)
+        await calls.reserve(job("v", key_id="ann"))
+        assert router.reserve.calls == []
+        await calls.reserve(limited)
+        for kind in (LimitReached, NoReplica, NoReplica):
+            with pytest.raises(kind):
+                await calls.reserve(limited)
+        return [asked.images for (asked,) in router.reserve.calls]
+
+    assert within_time(reserve) == [()] * 4
 
 
 def followed(make: Callable[[], Router], asked: Job) -> tuple[list[JobEvent], Router]:
@@ -95,8 +115,26 @@ def test_a_job_whose_pictures_are_lost_is_sent_again() -> None:
     assert len(router.generate.calls) == 2
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router_calls, "FETCH_S", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_job_whose_pictures_do_not_come_is_sent_again() -> None:
+    result, router = submitted(lambda: Router(served(NEVER), served()), job())
+    assert result.images == (b"picture",)
+    assert len(router.generate.calls) == 2
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_deadline_ends_before_pictures_are_asked_for_anew() -> None:
+    with pytest.raises(DeadlinePassed):
+        submitted(lambda: Router(served(NEVER), served()), job(deadline_s=0.01))
+
+
 def test_a_job_on_which_every_router_dies_is_given_up() -> None:
-    with pytest.raises(NoReplica, match="died 3 times") as refused:
+    with pytest.raises(NoReplica, match="lost 3 times") as refused:
         submitted(lambda: Router(died(), died(), died(), served()), job())
     assert refused.value.retry_after_s == 5
 
@@ -122,7 +160,7 @@ def test_what_is_sent_again_has_what_is_left_of_its_deadline() -> None:
 
 
 def test_a_promised_deadline_that_passed_meanwhile_is_broken() -> None:
-    with pytest.raises(DeadlinePassed, match="passed while a router was replaced"):
+    with pytest.raises(DeadlinePassed, match="passed before it could go again"):
         submitted(lambda: SlowDeath(died(), served()), job(deadline_s=0.01))
 
 
@@ -170,6 +208,13 @@ def test_the_router_is_told_what_was_seen_and_tells_what_is_new() -> None:
         Seen(5, 2),
         Seen(6, 2),
     ]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_preview_that_does_not_come_is_left_out() -> None:
+    news = (running(5, NEVER, b"second"),)
+    events, _ = followed(lambda: Router(served(), news=news, open=False), job())
+    assert events[1:-1] == [b"second"]
 
 
 def test_a_preview_that_died_with_its_replica_is_left_out() -> None:

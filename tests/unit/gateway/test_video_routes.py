@@ -106,7 +106,7 @@ def test_a_clip_may_begin_from_a_picture_and_is_as_large(
         ({"num_frames": 18}, "num_frames", "1 to 17"),
         ({"size": "7x7"}, "size", "16"),
         ({"n": 2}, "n", "unknown key"),
-        ({"input_reference": "aGVsbG8="}, "input_reference", "must be the bytes of a file"),
+        ({"input_reference": "aGVsbG8="}, "input_reference", "must be a file, sent in a form"),
         ({"model": "moving"}, "input_reference", "begins from a picture; give one"),
     ],
 )

@@ -82,6 +82,17 @@ def test_forecasts_are_off_by_the_noise_and_callers_are_told_apart() -> None:
     assert set(result.caller_attainment) == {"a", "b"}
 
 
+def test_nine_of_ten_promises_are_kept_under_five_times_the_load_and_noise() -> None:
+    name = "poisson:C:load=5,tier=none,noise=0.1,late=refuse"
+    fleet = equal_replicas(1)
+    runs = [
+        run_policy(name, parse_trace_name(name).trace(2000, fleet.capacity), fleet, "ours", seed)
+        for seed in range(3)
+    ]
+    promised = sum(2000 - each.refused for each in runs)
+    assert sum(each.misses - each.refused for each in runs) < 0.1 * promised
+
+
 @pytest.mark.parametrize("policy", ["ours", "power-of-two+fits", "random", "edf-hopeless-last"])
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not(policy: str) -> None:
     name = "gamma:C:load=1.2,tier=auto,noise=0.2"

@@ -1,7 +1,7 @@
 """What cache-dit 1.5 lacks on CPU: ring attention, sharded modules, quantization.
 
 `deployments.acceleration` calls `mend_for_cpu` on CPU and nowhere else; on CUDA nothing here runs.
-The mends are to cache-dit's modules, for the whole process, and done once. `tests/contract` holds
+The mends are to cache-dit's and torch's modules, for the whole process, and done once. `tests/contract` holds
 that what is mended is still there, and `tests/engine` that the results are right.
 """
 
@@ -16,6 +16,7 @@ import cache_dit.distributed.core._context_parallel as context_parallel
 import cache_dit.distributed.core._templated_ring as ring
 import torch
 import torch.distributed as dist
+import torch.distributed._functional_collectives as functional_collectives
 from cache_dit.distributed.autoencoders.register import AutoEncoderDataParallelismPlanner
 from cache_dit.distributed.text_encoders.register import TextEncoderTensorParallelismPlanner
 from cache_dit.distributed.transformers.register import TensorParallelismPlanner
@@ -29,6 +30,7 @@ def mend_for_cpu() -> None:
     _merge_rings_with_torch()
     _attend_with_lse()
     _gather_uneven_shares()
+    _gather_one_after_another()
     _mesh_on_cpu()
     _normalize_wan_anywhere()
     _quantize_on_cpu()
@@ -106,6 +108,23 @@ def _gather_uneven_shares() -> None:
         return torch.cat([share.narrow(dim, 0, size) for share, size in pairs], dim)
 
     context_parallel._all_gather_anything = gather
+
+
+def _gather_one_after_another() -> None:
+    """Waits for a gather before anything else is begun.
+
+    Two of torch 2.13's functional gathers that are under way on one gloo group at the same time
+    spoil the heap: the process dies, sooner or later, in `malloc` or `free`. Tensor parallelism of
+    Qwen-Image has two in every block, those of its modulations.
+    """
+    begun = functional_collectives.all_gather_single
+
+    def all_gather_single(*args: Any, **named: Any) -> torch.Tensor:
+        gathered = begun(*args, **named)
+        is_under_way = isinstance(gathered, functional_collectives.AsyncCollectiveTensor)
+        return gathered.wait() if is_under_way else gathered
+
+    functional_collectives.all_gather_single = all_gather_single
 
 
 def _mesh_on_cpu() -> None:

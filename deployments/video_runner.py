@@ -138,7 +138,8 @@ class VideoRunner:
         task = self._held[video.id] = self._apart(self._work(video))
 
         def over(ended: asyncio.Task[None]) -> None:
-            del self._held[video.id]
+            if self._held.get(video.id) is ended:
+                del self._held[video.id]
             if not ended.cancelled() and (error := ended.exception()):
                 logger.error("video %s", video.id, exc_info=error)
 
@@ -159,6 +160,8 @@ class VideoRunner:
         except (NoReplica, QueueFull, JobStoreUnavailable) as error:
             logger.warning("video %s waits: %s", video.id, error)
             await asyncio.sleep(AGAIN_S)
+            # First: as soon as the store has it back, it may be this process that claims it.
+            del self._held[video.id]
             await self._told(lambda: self._store.release(video.id, self._holder))
         except DitServeError as error:
             failure = VideoError(error.code or "failed", error.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -19,7 +20,7 @@ from cluster.video_job import VideoStatus
 from deployments import video_runner
 from deployments.shelves import VIDEOS
 from tests.unit.gateway.stand_in import CLIP, picture
-from tests.unit.gateway.video_gateways import NEVER_S, Gateways, within_time
+from tests.unit.gateway.video_gateways import GIVE_UP_S, NEVER_S, Gateways, within_time
 
 IN_PROGRESS, COMPLETED = VideoStatus.IN_PROGRESS, VideoStatus.COMPLETED
 FAILED, CANCELLED = VideoStatus.FAILED, VideoStatus.CANCELLED
@@ -139,6 +140,40 @@ def test_a_video_that_cannot_be_taken_now_waits_and_that_is_no_attempt(
 ) -> None:
     async def work() -> None:
         gateways.routers.refusal = refusal
+        async with gateways.running():
+            video = await gateways.asked()
+            await gateways.until(lambda: len(gateways.routers.jobs) >= 3)
+            gateways.routers.refusal = None
+            made = await gateways.becomes(video, COMPLETED)
+        assert made.attempts == 1
+
+    within_time(work)
+
+
+def test_who_hands_a_video_back_may_claim_it_before_it_knows_that_the_store_has_it(
+    gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, claimed = gateways.store, threading.Event()
+    release, claim = store.release, store.claim
+
+    def released_and_claimed(*args: Any) -> bool:
+        claimed.clear()
+        answer = release(*args)
+        assert claimed.wait(GIVE_UP_S)
+        return answer
+
+    def seen_claim(*args: Any, **facts: Any) -> Any:
+        video = claim(*args, **facts)
+        if video is not None:
+            claimed.set()
+        return video
+
+    monkeypatch.setattr(store, "release", released_and_claimed)
+    monkeypatch.setattr(store, "claim", seen_claim)
+    monkeypatch.setattr(video_runner, "LEASE_S", NEVER_S)
+
+    async def work() -> None:
+        gateways.routers.refusal = NoReplica("none")
         async with gateways.running():
             video = await gateways.asked()
             await gateways.until(lambda: len(gateways.routers.jobs) >= 3)

@@ -1,8 +1,9 @@
 """What cache-dit 1.5 lacks on CPU: ring attention, sharded modules, quantization.
 
 `deployments.acceleration` calls `mend_for_cpu` on CPU and nowhere else; on CUDA nothing here runs.
-The mends are to cache-dit's and torch's modules, for the whole process, and done once. `tests/contract` holds
-that what is mended is still there, and `tests/engine` that the results are right.
+The mends are to modules of cache-dit and torch, for the whole process, and done once.
+`tests/contract` holds that what is mended is still there, and `tests/engine` that the results are
+right.
 """
 
 from __future__ import annotations

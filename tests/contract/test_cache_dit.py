@@ -204,6 +204,9 @@ def test_what_is_mended_for_cpu_is_still_there():
     for module, names in mended.items():
         found = importlib.import_module(f"cache_dit.{module}")
         assert [name for name in names if not hasattr(found, name)] == [], module
+    gathers = importlib.import_module("torch.distributed._functional_collectives")
+    assert hasattr(gathers, "all_gather_single")
+    assert hasattr(gathers, "AsyncCollectiveTensor")
 
 
 def test_the_mends_of_cache_dit_are_still_needed():

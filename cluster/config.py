@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cluster.auth import AuthConfig
 from cluster.key_limits import KeyLimits
+from cluster.picture_address import host_origin
 from cluster.picture_metadata import PictureMetadata
 from cluster.pool import Name, PoolConfig, TierName
 from cluster.results import ResultsConfig
@@ -121,7 +122,9 @@ class ClusterConfig(Section):
     `public_url` is the address at which callers reach the gateways, where a proxy stands before
     them. `database_url` is one of SQLAlchemy's; SQLite serves the gateways of one machine. As
     `env:NAME` it is what the environment variable NAME holds where a gateway runs. `key_limits` are
-    those of every key that has none of its own.
+    those of every key that has none of its own. From `picture_hosts`, such as
+    https://pictures.example.com, gateways fetch pictures that a request names by their addresses;
+    from nowhere else.
     """
 
     models: tuple[ModelConfig, ...]
@@ -132,10 +135,16 @@ class ClusterConfig(Section):
     picture_metadata: PictureMetadata = "settings"
     max_body_bytes: int = Field(1_000_000, ge=1_000)
     max_upload_bytes: int = Field(50_000_000, ge=1_000)
+    picture_hosts: tuple[str, ...] = ()
     max_attempts: int = Field(3, ge=1)
     tracing: TracingConfig | None = None
     auth: AuthConfig = Field(default_factory=AuthConfig)
     key_limits: KeyLimits | None = None
+
+    @field_validator("picture_hosts")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(host_origin(each) for each in value)
 
     @field_validator("database_url")
     @classmethod

@@ -25,7 +25,7 @@ _WORDS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "string_type": "must be text",
-    "bytes_type": "must be a file, sent in a form, as no address is fetched",
+    "bytes_type": "must be a file, sent in a form",
 }
 """Plain words for pydantic's, which speak of Python's types."""
 

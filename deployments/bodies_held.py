@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.errors import QueueFull
@@ -10,6 +13,14 @@ LONGEST_AT_ONCE = 20
 """So many bodies as long as `max_upload_bytes` fit at once: 1 GB by default."""
 
 TRY_AGAIN_S = 2.0
+
+_HOLD = "dit_serve.hold"
+
+
+def holding(request: Request) -> Callable[[int], None]:
+    """Counts bytes that a request holds beside its body; raises QueueFull as its body does."""
+    hold: Callable[[int], None] = request.scope[_HOLD]
+    return hold
 
 
 class BodiesHeld:
@@ -27,11 +38,9 @@ class BodiesHeld:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         held = 0
 
-        async def counted() -> Message:
-            """Raises QueueFull where there is no room for more of a body."""
+        def hold(size: int) -> None:
+            """Raises QueueFull where there is no room for so many bytes."""
             nonlocal held
-            message = await receive()
-            size = len(message.get("body", b""))
             if self._held + size > self._most:
                 raise QueueFull(
                     f"requests in progress hold {self._held} bytes of {self._most} that their "
@@ -40,8 +49,13 @@ class BodiesHeld:
                 )
             self._held += size
             held += size
+
+        async def counted() -> Message:
+            message = await receive()
+            hold(len(message.get("body", b"")))
             return message
 
+        scope[_HOLD] = hold
         try:
             await self._app(scope, counted, send)
         finally:

@@ -26,6 +26,7 @@ from deployments.key_file import KeyFile
 from deployments.key_ring import KeyRing
 from deployments.key_store import key_store
 from deployments.library_versions import library_versions
+from deployments.picture_fetch import PictureFetch
 from deployments.request_spans import span_of
 from deployments.results import ResultStore
 from deployments.router_calls import RouterCalls
@@ -90,8 +91,9 @@ def http_app(
     app.add_middleware(BodiesHeld, most=LONGEST_AT_ONCE * longest)
     if config.auth.loopback_only:
         app.add_middleware(FromThisMachine)
-    app.include_router(image_routes(config, calls, results))
-    app.include_router(video_routes(config, calls, jobs, results, runner))
+    fetch = PictureFetch(config)
+    app.include_router(image_routes(config, calls, results, fetch))
+    app.include_router(video_routes(config, calls, jobs, results, runner, fetch))
     app.include_router(cluster_routes(config, calls))
     app.include_router(studio_router())
     app.include_router(docs_router())

@@ -19,6 +19,10 @@ from cluster.sections import shown
 from cluster.tiers import Tier
 
 
+def is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "application/json"
+
+
 def decode_body(body: bytes, content_type: str) -> Mapping[str, Any]:
     """The JSON object in a body.
 
@@ -26,7 +30,7 @@ def decode_body(body: bytes, content_type: str) -> Mapping[str, Any]:
         InvalidRequest: another content type, not JSON, not an object, a field given twice, or a
             number that JSON does not have.
     """
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    if not is_json(content_type):
         raise InvalidRequest(
             f"Content-Type: must be application/json, not {content_type[:80] or 'empty'}"
         )

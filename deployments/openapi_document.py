@@ -78,7 +78,7 @@ def edits() -> dict[str, Any]:
         "Edit pictures",
         shapes.Images,
         _MAKING,
-        {"multipart/form-data": "ImageEditForm"},
+        {"multipart/form-data": "ImageEditForm", "application/json": "ImageEditRequest"},
         streams=True,
     )
 

@@ -7,9 +7,26 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from cluster.picture_address import ADDRESS_CHARS_MAX
 from cluster.request import GenerateRequest, VideoRequest
 
 FILE = {"type": "string", "format": "binary"}
+
+ADDRESS = {
+    "type": "object",
+    "properties": {
+        "image_url": {
+            "type": "string",
+            "maxLength": ADDRESS_CHARS_MAX,
+            "description": "An http or https address, of a host in the config's `picture_hosts`.",
+        }
+    },
+    "required": ["image_url"],
+    "additionalProperties": False,
+}
+"""In JSON, in the place of a file."""
+
+_OR_NULL = {**ADDRESS, "type": ["object", "null"]}
 
 WORDS = {
     "prompt": "What is to be seen.",
@@ -41,6 +58,7 @@ WORDS = {
     "strength": "How much of the picture is made anew, for models that begin part way; without it "
     "the model's own, and all within a mask.",
     "image": "PNG, JPEG or WebP; several, where the model takes several.",
+    "images": "Where they are: PNG, JPEG or WebP; several, where the model takes several.",
     "mask": "A PNG as large as the first picture; where it is transparent is drawn anew.",
     "seconds": "How long the clip is, about; else `num_frames`, else the model's own length.",
     "num_frames": "How long the clip is, in frames; the limit is the model's.",
@@ -66,16 +84,18 @@ def _schema(
     kind: type[BaseModel],
     description: str,
     without: tuple[str, ...],
-    files: Mapping[str, Any] | None = None,
+    pictures: Mapping[str, Any] | None = None,
     required: tuple[str, ...] = ("prompt",),
+    is_form: bool = False,
 ) -> dict[str, Any]:
-    """The body of a kind of request; with `files` it is a form, in which there is no null."""
+    """The body of a kind of request; in a form there is no null."""
     fields = kind.model_json_schema()["properties"]
     kept = {name: _field(name, each) for name, each in fields.items() if name not in without}
-    described = {}
-    if files is not None:
+    if is_form:
         kept = {name: _without_null(field) for name, field in kept.items()}
-        described = {name: {**file, "description": WORDS[name]} for name, file in files.items()}
+    described = {
+        name: {**picture, "description": WORDS[name]} for name, picture in (pictures or {}).items()
+    }
     return {
         "type": "object",
         "description": description,
@@ -127,12 +147,32 @@ BODIES: Mapping[str, dict[str, Any]] = {
         GenerateRequest,
         _TEXT,
         without=("images", "mask", "num_frames", "fps"),
-        files={"image": {"type": "array", "items": FILE, "minItems": 1}, "mask": FILE},
+        pictures={"image": {"type": "array", "items": FILE, "minItems": 1}, "mask": FILE},
         required=("image", "prompt"),
+        is_form=True,
     ),
-    "VideoRequest": _schema(VideoRequest, _NULLS, without=("input_reference",)),
+    "ImageEditRequest": _schema(
+        GenerateRequest,
+        _NULLS,
+        without=("images", "mask", "num_frames", "fps"),
+        pictures={
+            "images": {"type": "array", "items": ADDRESS, "minItems": 1},
+            "mask": _OR_NULL,
+        },
+        required=("images", "prompt"),
+    ),
+    "VideoRequest": _schema(
+        VideoRequest,
+        _NULLS,
+        without=("input_reference",),
+        pictures={"input_reference": _OR_NULL},
+    ),
     "VideoForm": _schema(
-        VideoRequest, _TEXT, without=("input_reference",), files={"input_reference": FILE}
+        VideoRequest,
+        _TEXT,
+        without=("input_reference",),
+        pictures={"input_reference": FILE},
+        is_form=True,
     ),
 }
 """By the names that they have among the components of the document."""

@@ -19,11 +19,13 @@ from cluster.trace_attributes import REQUEST_ID
 from cluster.video_job import VideoJob, VideoStatus, request_digest
 from deployments import openapi_document as document
 from deployments.admission import caller_of
+from deployments.bodies_held import holding
 from deployments.form_body import decode_form, is_form, one_file
 from deployments.http_body import read_body
 from deployments.job_store import JobStore
 from deployments.openai_api import decode_body
 from deployments.openai_videos import deleted_response, page_response, video_response
+from deployments.picture_fetch import PictureFetch
 from deployments.request_spans import span_of
 from deployments.result_responses import content_response
 from deployments.results import ResultStore
@@ -50,6 +52,7 @@ def video_routes(
     store: JobStore,
     results: ResultStore,
     runner: VideoRunner,
+    fetch: PictureFetch,
 ) -> APIRouter:
     """The routes of videos."""
     routes = APIRouter(prefix="/v1/videos", tags=["videos"])
@@ -136,9 +139,10 @@ def video_routes(
         kind = request.headers.get("content-type", "")
         if not is_form(kind):
             body = await read_body(request, config.max_body_bytes)
-            return parse_video_request(decode_body(body, kind))
+            fields = await fetch.filled(decode_body(body, kind), holding(request))
+            return parse_video_request(fields)
         body = await read_body(request, config.max_upload_bytes)
-        fields: dict[str, Any] = await decode_form(body, request.headers)
+        fields = await decode_form(body, request.headers)
         picture = one_file(fields, "input_reference")
         return parse_video_request(fields | {"input_reference": picture}, from_form=True)
 

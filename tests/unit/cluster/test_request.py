@@ -143,9 +143,7 @@ def test_pictures_to_begin_from_are_whole_files_and_json_has_none():
     assert parse_request(PROMPT | {"images": [b"file"]}).images == (b"file",)
     with pytest.raises(InvalidRequest) as caught:
         parse_request(PROMPT | {"images": ["aGVsbG8="]})
-    assert caught.value.message == (
-        "images[0]: must be a file, sent in a form, as no address is fetched (given: 'aGVsbG8=')"
-    )
+    assert caught.value.message == ("images[0]: must be a file, sent in a form (given: 'aGVsbG8=')")
 
 
 def test_a_form_has_its_numbers_and_truth_values_as_text():

@@ -131,7 +131,9 @@ def test_an_edit_that_cannot_be_done_is_refused_by_the_name_of_its_field(
         (GENERATIONS, b"{", "application/json", "not valid JSON"),
         (GENERATIONS, b"[]", "application/json", "must be a JSON object"),
         (GENERATIONS, b"{}", "application/json", "prompt: is missing"),
-        (EDITS, b"{}", "application/json", "must be multipart/form-data"),
+        (EDITS, b"{}", "text/plain", "must be multipart/form-data"),
+        (EDITS, b"{}", "application/json", "prompt: is missing"),
+        (EDITS, b'{"prompt": "a dog"}', "application/json", "images: is missing"),
         (EDITS, b"--X", "multipart/form-data; boundary=X", "it is cut off"),
         ("/v1/videos", b"{", "application/json", "not valid JSON"),
         ("/v1/videos", b"--X", "multipart/form-data", "boundary"),
@@ -150,7 +152,7 @@ def test_a_body_that_is_none_is_refused(
 def test_a_body_that_is_too_large_is_not_read(client: TestClient, path: str, form: bool) -> None:
     kind = "multipart/form-data; boundary=X" if form else "application/json"
     answer = client.post(path, content=b"x" * 200_001, headers={"Content-Type": kind})
-    assert answer.status_code == (413 if form or path != EDITS else 400)
+    assert answer.status_code == 413
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ def test_an_address_in_the_place_of_a_picture_is_refused_by_the_name_of_its_fiel
         (client.post("/v1/images/generations", json=PROMPT | {"images": [address]}), "images[0]"),
         (client.post("/v1/images/generations", json=PROMPT | {"image": address}), "image"),
         (client.post("/v1/images/generations", json=PROMPT | {"mask": address}), "mask"),
+        (client.post("/v1/images/edits", json=PROMPT | {"images": [address]}), "images[0]"),
+        (
+            client.post("/v1/images/edits", json=PROMPT | {"images": [{"image_url": address}]}),
+            "images[0]",
+        ),
         (client.post("/v1/images/edits", data=PROMPT | {"image": address}, files=form), "image"),
         (
             client.post("/v1/images/edits", data=PROMPT | {"image_url": address}, files=form),

@@ -32,19 +32,36 @@ TIMES = 5.0
 SECONDS = 12.0
 WINDOW_S = 4.0
 
+FASTER, TRIES = 2.0, 3
+"""Who serves that much more than the capacity had a busy machine when that was measured.
+
+So the crowd was none; it comes again, as large as what was served says.
+"""
+
 
 def test_five_times_the_capacity_is_served_or_refused_and_nothing_is_lost(server: Server) -> None:
     asking = Asking(server.url, FIELDS, right_pictures(server.url, FIELDS))
+
+    def undisturbed() -> float:
+        """Right answers a second to callers who wait for theirs."""
+        done = process.submit(as_fast_as_made, asking, 2, WINDOW_S).result()
+        return goodput(done.calls, WINDOW_S)
+
     with caller() as process:
-        quiet = process.submit(as_fast_as_made, asking, 2, WINDOW_S).result()
-        capacity = goodput(quiet.calls, WINDOW_S)
-        crowd = Asking(server.url, FIELDS, asking.right, deadline_s=4 / capacity)
-        asked = process.submit(faster, crowd, TIMES * capacity, SECONDS, 1).result()
+        before = capacity = undisturbed()
+        for _ in range(TRIES):
+            crowd = Asking(server.url, FIELDS, asking.right, deadline_s=4 / capacity)
+            asked = process.submit(faster, crowd, TIMES * capacity, SECONDS, 1).result()
+            served = goodput(asked.calls, SECONDS)
+            if served < FASTER * capacity:
+                break
+            capacity = served
+        after = undisturbed()
     answers = statuses(asked.calls)
     assert set(answers) <= {200, 429, 504}
     assert answers[429] > answers[200] > 0
     assert all(call.outcome.right for call in asked.calls if call.outcome.status == 200)
-    assert goodput(asked.calls, SECONDS) > capacity / 2, "the machine may be busy with other tests"
+    assert served > min(before, after) / 2, "the machine may be busy with other tests"
     refused = [call.took_s for call in asked.calls if call.outcome.status == 429]
     assert Latencies.of(refused).p50_s < 1.0
     assert right_pictures(server.url, FIELDS) == asking.right

@@ -6,6 +6,7 @@ no two readers of it can disagree about its host; it has no user, and its host i
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -14,6 +15,9 @@ from cluster.errors import InvalidRequest
 from cluster.sections import shown
 
 ADDRESS_CHARS_MAX = 2048
+
+LABEL_CHARS_MAX = 63
+"""Of a name between two dots: RFC 1035, 2.3.4."""
 
 _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
@@ -30,7 +34,12 @@ def host_origin(text: str) -> str:
         ValueError: it is no origin.
     """
     found = _ADDRESS.fullmatch(text)
-    if found is None or found["rest"] not in (None, "/") or not 0 < int(found["port"] or 1) < 65536:
+    if (
+        found is None
+        or found["rest"] not in (None, "/")
+        or not 0 < int(found["port"] or 1) < 65536
+        or not _is_host(found["host"])
+    ):
         raise ValueError(f"{shown(text)!r} is no origin such as https://pictures.example.com")
     return _origin(found)
 
@@ -66,6 +75,20 @@ def picture_address(value: Any, field: str, hosts: Collection[str]) -> str | Non
             param=field,
         )
     return address
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an IP address or may be a name; others no client can be asked to reach."""
+    try:
+        if host.startswith("["):
+            ipaddress.IPv6Address(host[1:-1])
+            return True
+        if host.replace(".", "").isdigit():
+            ipaddress.IPv4Address(host)
+            return True
+    except ValueError:
+        return False
+    return all(0 < len(label) <= LABEL_CHARS_MAX for label in host.split("."))
 
 
 def _origin(found: re.Match[str]) -> str:

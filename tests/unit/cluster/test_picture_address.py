@@ -103,8 +103,11 @@ def config_with(*hosts: str) -> ClusterConfig:
 
 
 def test_a_config_has_each_host_in_one_spelling() -> None:
-    config = config_with("HTTPS://Pictures.Example.com:443/", "http://127.0.0.1:9000")
-    assert config.picture_hosts == ("https://pictures.example.com", "http://127.0.0.1:9000")
+    config = config_with(
+        "HTTPS://Pictures.Example.com:443/", "http://127.0.0.1:9000", "http://[::1]"
+    )
+    told = ("https://pictures.example.com", "http://127.0.0.1:9000", "http://[::1]")
+    assert config.picture_hosts == told
     assert config_with().picture_hosts == ()
 
 
@@ -117,6 +120,11 @@ def test_a_config_has_each_host_in_one_spelling() -> None:
         "https://user@pictures.example.com",
         "https://pictures.example.com:99999",
         "https://pictures.example.com:0",
+        "http://[::::]",
+        "http://999.1.1.1:9000",
+        "https://pictures..example.com",
+        "https://pictures.example.com.",
+        f"https://{'a' * 64}.example.com",
         "*",
     ],
 )

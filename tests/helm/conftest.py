@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.helm.engines import CHART, RELEASE, Engine, Helm3, Helm4
+from tests.helm.full_release import EVERYTHING, both_clusters, not_serving
 from tests.helm.manifests import Manifest
 
 TOOLS = Path("tests/helm/tools")
@@ -89,3 +90,21 @@ def objects(case: str, rendered: Rendered) -> list[Manifest]:
 
 def _installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
+
+
+@pytest.fixture(scope="module")
+def platform(engines: dict[str, Engine]) -> list[Manifest]:
+    """A release with all that can be switched on."""
+    return engines["helm4"].render(over=EVERYTHING)
+
+
+@pytest.fixture(scope="module")
+def pods(platform: list[Manifest]) -> list[Manifest]:
+    """The pods of `platform` during an upgrade."""
+    return both_clusters(platform)
+
+
+@pytest.fixture(scope="module")
+def strangers(engines: dict[str, Engine], platform: list[Manifest]) -> list[Manifest]:
+    """Pods beside `platform` that are none of its nodes."""
+    return not_serving(platform, engines["helm4"])

@@ -5,28 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-import pytest
-
 from tests.helm import kuberay
-from tests.helm.engines import CHART, Engine
-from tests.helm.full_release import EVERYTHING, both_clusters, labels_of, named_ports, not_serving
+from tests.helm.engines import CHART
+from tests.helm.full_release import labels_of, named_ports
 from tests.helm.manifests import Manifest, of_kind, one, read_yaml
 from tests.helm.selectors import selects
-
-
-@pytest.fixture(scope="module")
-def platform(engines: dict[str, Engine]) -> list[Manifest]:
-    return engines["helm4"].render(over=EVERYTHING)
-
-
-@pytest.fixture(scope="module")
-def pods(platform: list[Manifest]) -> list[Manifest]:
-    return both_clusters(platform)
-
-
-@pytest.fixture(scope="module")
-def strangers(engines: dict[str, Engine], platform: list[Manifest]) -> list[Manifest]:
-    return not_serving(platform, engines["helm4"])
 
 
 def test_the_metrics_service_finds_every_head_and_nothing_else(

@@ -11,10 +11,8 @@ from tests.helm import kuberay
 from tests.helm.engines import NAMESPACE, RELEASE, Engine, RenderError
 from tests.helm.full_release import (
     EVERYTHING,
-    both_clusters,
     labels_of,
     named_ports,
-    not_serving,
 )
 from tests.helm.manifests import Manifest, of_kind, one, ray_service
 from tests.helm.selectors import selects
@@ -35,21 +33,6 @@ RELEASE_LABELS = {
     "app.kubernetes.io/instance": RELEASE,
     "app.kubernetes.io/managed-by": "Helm",
 }
-
-
-@pytest.fixture(scope="module")
-def platform(engines: dict[str, Engine]) -> list[Manifest]:
-    return engines["helm4"].render(over=EVERYTHING)
-
-
-@pytest.fixture(scope="module")
-def pods(platform: list[Manifest]) -> list[Manifest]:
-    return both_clusters(platform)
-
-
-@pytest.fixture(scope="module")
-def strangers(engines: dict[str, Engine], platform: list[Manifest]) -> list[Manifest]:
-    return not_serving(platform, engines["helm4"])
 
 
 def test_a_plain_release_has_none_of_the_optional_objects(engines: dict[str, Engine]) -> None:
